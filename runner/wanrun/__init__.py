@@ -1,0 +1,46 @@
+"""wanrun: batches of AI video edits as YAML in git. This module is the face for authors of plugins."""
+
+from __future__ import annotations
+
+from wanrun.errors import SinkConflict, SinkError, SourceError, WanrunError
+from wanrun.events import Event, EventName
+from wanrun.hookspecs import (
+    API_VERSION,
+    DeliverContext,
+    Observer,
+    PrepareContext,
+    Sink,
+    SinkKind,
+    Source,
+    SourceKind,
+    hookimpl,
+)
+from wanrun.types import Artifact, Delivery, Identity, Job, MediaRef, MediaUrl, Position, Receipt, SinkRef, Usage
+
+__all__ = [
+    "API_VERSION",
+    "Artifact",
+    "DeliverContext",
+    "Delivery",
+    "Event",
+    "EventName",
+    "Identity",
+    "Job",
+    "MediaRef",
+    "MediaUrl",
+    "Observer",
+    "Position",
+    "PrepareContext",
+    "Receipt",
+    "Sink",
+    "SinkConflict",
+    "SinkError",
+    "SinkKind",
+    "SinkRef",
+    "Source",
+    "SourceError",
+    "SourceKind",
+    "Usage",
+    "WanrunError",
+    "hookimpl",
+]

@@ -1,0 +1,169 @@
+"""The errors that a user can meet, as one tree; each family answers *what now?*.
+
+    WanrunError              the reader can mend it; only `cli` catches it
+      SpecError              stop before anything is submitted; carries every problem
+      SettingsError          stop: `wanrun.toml`, a flag or the environment is wrong
+      PluginError            stop, naming plugin and package
+      MissingExtra           stop: says what to install
+      SourceError            this job cannot be prepared; its siblings go on
+      SinkError              this delivery did not happen; tried again
+        SinkConflict         other bytes are at the place already; not tried again
+      LedgerError            stop, naming the file
+        LedgerBusy           another run holds it
+      ServiceError           the service said no; carries status, code, request id
+        KeyRefused           stop the run            (401, 403; arrears)
+        JobRefused           give up on this job     (400, moderation, task failed)
+        Throttled            wait, then go on        (429; carries the seconds to wait)
+        Unavailable          wait, then go on        (5xx, timeouts, broken connections;
+                                                     from a create only what was surely not sent)
+        Unsure               create only: whether a task was made is not known; never sent again
+        LinkExpired          ask for a fresh link; past its time the job is lost
+
+Anything that is not a `WanrunError` is our bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wanrun.types import Problem
+
+
+class ExitCode(IntEnum):
+    """What a process says when it ends; JSON output carries the name too."""
+
+    OK = 0  #: every job is done
+    ATTENTION = 1  #: a job failed, is held or blocked: a person must look
+    INVALID = 2  #: the spec, the settings or the call is wrong
+    UNFINISHED = 3  #: running again will move it
+    STOPPED_BY_SERVICE = 4  #: key, arrears, access
+    STOPPED_BY_BUDGET = 5
+    CHANGES = 6  #: `plan --exit-code`: something to do
+    LOST = 7  #: a result that was paid for is lost or abandoned
+    BUG = 70
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class WanrunError(Exception):
+    """Something the reader of the message can mend."""
+
+    exit_code = ExitCode.INVALID
+
+
+class SpecError(WanrunError):
+    """One or more specs say something they may not say."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class SettingsError(WanrunError):
+    """`wanrun.toml`, a flag or the environment says something it may not say."""
+
+
+class PluginError(WanrunError):
+    """A plugin cannot be loaded or offers something unusable."""
+
+    def __init__(self, message: str, *, plugin: str, package: str) -> None:
+        super().__init__(f"plugin {plugin} ({package}): {message}")
+        self.plugin, self.package = plugin, package
+
+
+class MissingExtra(WanrunError):
+    """An optional dependency is needed and not installed."""
+
+    def __init__(self, purpose: str, *, extra: str, hint: str = "") -> None:
+        super().__init__(f'{purpose}: pip install "wanrun[{extra}]"{hint}')
+        self.extra = extra
+
+
+class SourceError(WanrunError):
+    """A media reference cannot be turned into something the service can read."""
+
+    exit_code = ExitCode.ATTENTION
+
+
+class SinkError(WanrunError):
+    """A delivery did not happen; another try may succeed."""
+
+    exit_code = ExitCode.UNFINISHED
+
+
+class SinkConflict(SinkError):
+    """Other bytes are already at the place; a person decides."""
+
+    exit_code = ExitCode.ATTENTION
+
+
+class LedgerError(WanrunError):
+    """The ledger cannot be read or written."""
+
+
+class LedgerBusy(LedgerError):
+    """Another run holds the ledger."""
+
+    exit_code = ExitCode.UNFINISHED
+
+
+class ServiceError(WanrunError):
+    """The service said no, or said nothing."""
+
+    exit_code = ExitCode.UNFINISHED
+
+    def __init__(
+        self, message: str, *, status: int | None = None, code: str | None = None, request_id: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message, self.status, self.code, self.request_id = message, status, code, request_id
+
+    def __str__(self) -> str:
+        facts = [str(self.status) if self.status else "", self.code or ""]
+        facts.append(f"request {self.request_id}" if self.request_id else "")
+        known = ", ".join(filter(None, facts))
+        return f"{self.message} ({known})" if known else self.message
+
+
+class KeyRefused(ServiceError):
+    """The account, key or workspace may not do this; every further call would be refused too."""
+
+    exit_code = ExitCode.STOPPED_BY_SERVICE
+
+
+class JobRefused(ServiceError):
+    """The service will not do this job as it stands."""
+
+    exit_code = ExitCode.ATTENTION
+
+
+class Throttled(ServiceError):
+    """Too many calls; `retry_after_seconds` is the service's own word, when it gave one."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_seconds: float | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, status=status, code=code, request_id=request_id)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Unavailable(ServiceError):
+    """The service cannot be reached or has a fault of its own; waiting may help."""
+
+
+class Unsure(ServiceError):
+    """A create got no usable answer: a task may exist and cost money. Never sent again."""
+
+
+class LinkExpired(ServiceError):
+    """The link to a result no longer works."""

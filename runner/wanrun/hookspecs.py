@@ -1,0 +1,170 @@
+"""The hooks that plugins implement, and the protocols of what they offer.
+
+Hooks are few, synchronous, and only *offer* things; the objects they offer do the work. They stand here in the order
+of a run. Everything an author needs is re-exported by `wanrun` itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, runtime_checkable
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from wanrun.events import Event
+    from wanrun.types import JSON, Delivery, Identity, MediaRef, MediaUrl, Receipt, SinkRef
+
+PROJECT = "wanrun"
+API_VERSION = 1  #: a hook or protocol changes only after one release that warns
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class PrepareContext(Protocol):
+    """What the core lends to a source while it prepares one media reference."""
+
+    #: Characters of `data:` URL that this job may still put into its create body; a source asks before it inlines.
+    inline_bytes_left: int
+
+    async def upload(self, path: Path, *, key: str, mime: str) -> MediaUrl:
+        """Upload a file to the service's temporary store, once per `key`, however many jobs use it.
+
+        `key` is the `Identity.key` of the bytes; bytes that no longer hash to it fail the job (`SourceError`).
+        Raises `ServiceError` when the service refuses or stays unreachable.
+        """
+        ...
+
+    async def to_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking function outside the event loop and return what it returns."""
+        ...
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Turns a media reference of a spec into something the service can read."""
+
+    def locate(self, ref: MediaRef) -> Path | None:
+        """Return the local file that the reference names, or None when it names none; reads nothing but its entry.
+
+        Called at `validate`, which then checks the file against the model's limits. Raises `SourceError` when there
+        is no such file.
+        """
+        ...
+
+    def identify(self, ref: MediaRef) -> Identity:
+        """Say what the reference is, without network and without secrets; called for plan and fingerprint.
+
+        Raises `SourceError` when it cannot be known, such as for a missing file.
+        """
+        ...
+
+    async def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
+        """Make the reference readable for the service and return its URL; may be called again after a crash.
+
+        Raises `SourceError` when this job cannot be prepared.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceKind:
+    """A kind of source: what a spec may write under its name, and how to build the one that reads it."""
+
+    options: Mapping[str, JSON]  #: JSON Schema (2020-12) of the options, an object schema
+    build: Callable[[], Source]  #: called when a spec uses the kind; import heavy things here
+    short: str | None = None  #: the option that a bare string stands for: `{file: a.png}` is `{file: {path: a.png}}`
+
+
+class DeliverContext(Protocol):
+    """What the core lends to a sink while it delivers one artifact."""
+
+    async def to_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking function outside the event loop and return what it returns."""
+        ...
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Keeps artifacts somewhere."""
+
+    def place(self, sink: SinkRef) -> str:
+        """Name the place that these options resolve to, without network and without secrets; checked at `validate`.
+
+        Two jobs with one place are a problem of the spec. Raises `SinkError` when the options lead nowhere allowed.
+        """
+        ...
+
+    async def deliver(self, delivery: Delivery, ctx: DeliverContext) -> Receipt:
+        """Put the artifact at its place and return where it is; called again after a crash, so it must be idempotent.
+
+        The same bytes at the place are success; other bytes are `SinkConflict` unless their checksum is in
+        `delivery.may_replace`. Raises `SinkError` for what another try may mend.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkKind:
+    """A kind of sink: what a spec may write under its name, and how to build the one that delivers."""
+
+    options: Mapping[str, JSON]  #: JSON Schema (2020-12) of the options, an object schema
+    build: Callable[[], Sink]  #: called when a spec uses the kind; import heavy things here
+    short: str | None = None  #: the option that a bare string stands for
+    local: bool = False  #: writes files of this machine only and honours `SinkRef.sandbox`, so `--emulator` may use it
+
+
+class Observer(Protocol):
+    """Hears of every event of a run, in order."""
+
+    def __call__(self, event: Event) -> None:
+        """Take note of one event; must return at once. What it raises is reported and does not stop the run."""
+        ...
+
+
+@hookspec
+def wanrun_sources() -> Mapping[str, SourceKind]:
+    """Offer kinds of source, by the one key that a spec writes: `{file: ...}`.
+
+    Called once, before any spec is checked. Return a mapping from name to a `SourceKind`; open no files or
+    connections yet. A name that two plugins offer is an error that cites both. See `wanrun_plugins.http` for a
+    short one.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def wanrun_models() -> Iterable[Mapping[str, JSON]]:
+    """Offer more models of the service, each as the content of a model file.
+
+    Called once, before any spec is checked. Return one mapping a model, in the form of
+    `schemas/models/wan2.7-videoedit.json`. A name that is taken is an error that cites both.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def wanrun_sinks() -> Mapping[str, SinkKind]:
+    """Offer kinds of sink, by the one key that a spec writes: `{folder: ...}`.
+
+    Called once, before any spec is checked. Return a mapping from name to a `SinkKind`; open no files or connections
+    yet. A name that two plugins offer is an error that cites both. See `wanrun_plugins.folder` for the built-in one.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def wanrun_observers() -> Iterable[Observer]:
+    """Offer callables that hear of every event: metrics, traces, dashboards.
+
+    Called once per run, before its first event. Return any number of callables taking one `Event`; an observer keeps
+    no reference to the engine and must not block.
+    """
+    raise NotImplementedError

@@ -1,0 +1,190 @@
+"""The nouns that everything shares: jobs and what they name, states and actions, artifacts and receipts.
+
+Frozen, without behaviour and without I/O; nothing here imports another part of wanrun.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
+
+NO_OPTIONS: Mapping[str, JSON] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in a text file; line and column count from 1."""
+
+    path: Path
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing wrong with what the user wrote, at the place where it is wrong."""
+
+    position: Position
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.position}: {self.message}"
+
+
+class Secret:
+    """A value that may reach its own service and nothing else; every printable form of it is `***`."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the value itself, for the one header or call that needs it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+
+class State(StrEnum):
+    """Where a job stands, for plan, status, messages and JSON alike."""
+
+    NEW = "new"  #: no entry for this address and fingerprint
+    CHANGED = "changed"  #: as new, but the address had another fingerprint before
+    MOVED = "moved"  #: the entry of another address is taken over
+    UNSURE = "unsure"  #: a create whose reply is missing
+    IN_FLIGHT = "in flight"  #: the task is known, its result not yet in the artifact store
+    TO_DELIVER = "to deliver"  #: the artifact is here, some sink has no receipt
+    DONE = "done"  #: every sink has its receipt
+    FAILED = "failed"  #: refused, failed or never prepared; not billed
+    HELD = "held"  #: wanrun cannot decide without risking a second payment
+    BLOCKED = "blocked"  #: the job it chains from cannot give it an input
+    LOST = "lost"  #: paid and no longer to be had, or abandoned by a person
+
+
+class Action(StrEnum):
+    """What a run would do for one job."""
+
+    SUBMIT = "submit"
+    RESUME = "resume"
+    DELIVER = "deliver"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRef:
+    """One media item of a job as the spec names it: `- video: {file: clip.mp4}`."""
+
+    type: str  #: the model's media type, such as `video` or `reference_image`
+    kind: str  #: the kind of source, such as `file`
+    options: Mapping[str, JSON]  #: the source's options, defaults not filled in
+    folder: Path  #: the spec's folder, absolute; relative paths start here
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class SinkRef:
+    """One sink of a job with its options, templates already filled in."""
+
+    name: str  #: the name the spec gives it
+    kind: str  #: the kind of sink, such as `folder`
+    options: Mapping[str, JSON]
+    folder: Path  #: the spec's folder, absolute; relative paths start here
+    position: Position
+    sandbox: Path | None = None  #: when set (`--emulator`), a sink that writes files writes below this folder only
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One edit that a spec asks for, named by its address; ours, and it outlives runs."""
+
+    spec: str
+    id: str
+    spec_path: Path  #: absolute
+    position: Position
+    model: str
+    provider: str
+    prompt: str | None
+    negative_prompt: str | None
+    media: tuple[MediaRef, ...]
+    parameters: Mapping[str, JSON]  #: as written, after merging; model defaults are not filled in
+    sinks: tuple[SinkRef, ...]
+
+    @property
+    def address(self) -> str:
+        """How people name the job: `spec/id`."""
+        return f"{self.spec}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a media reference is, without network and without secrets."""
+
+    key: str  #: equal keys are equal inputs: `sha256:...` for bytes, `url:...` for links
+    bytes: int | None = None  #: size, when it is known
+    mime: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaUrl:
+    """A media reference as the service can read it."""
+
+    url: str
+    expires_at: float | None = None  #: epoch seconds; None: not known to expire
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a finished task used; seconds as the service counts them (`usage` of a query)."""
+
+    billed_seconds: float
+    input_seconds: float | None = None
+    output_seconds: float | None = None
+    resolution: int | None = None  #: `SR`: 720 or 1080
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """The file that a task made, in the artifact store."""
+
+    path: Path
+    sha256: str
+    bytes: int
+    suffix: str  #: from our own list, with its dot: `.mp4`
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One artifact on its way to one sink: all that a sink needs to know of it."""
+
+    artifact: Artifact
+    sink: SinkRef
+    job: Job
+    fingerprint: str
+    task_id: str
+    usage: Usage | None
+    may_replace: frozenset[str] = frozenset()  #: checksums that this address delivered to this place before
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A sink's answer: where the artifact now is, and what is there."""
+
+    place: str
+    bytes: int
+    sha256: str
+    details: Mapping[str, JSON] = field(default_factory=lambda: NO_OPTIONS)
