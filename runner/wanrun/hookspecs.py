@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wanrun.events import Event
-    from wanrun.types import JSON, Delivery, Identity, MediaRef, MediaUrl, Receipt, SinkRef
+    from wanrun.types import JSON, Delivery, Identity, Job, MediaRef, MediaUrl, Receipt, SinkRef
 
 PROJECT = "wanrun"
 API_VERSION = 1  #: a hook or protocol changes only after one release that warns
@@ -95,8 +95,8 @@ class DeliverContext(Protocol):
 class Sink(Protocol):
     """Keeps artifacts somewhere."""
 
-    def place(self, sink: SinkRef) -> str:
-        """Name the place that these options resolve to, without network and without secrets; checked at `validate`.
+    def place(self, sink: SinkRef, job: Job) -> str:
+        """Name the place that these options give this job's artifact, without network or secrets; asked at `validate`.
 
         Two jobs with one place are a problem of the spec. Raises `SinkError` when the options lead nowhere allowed.
         """

@@ -1,0 +1,123 @@
+"""How jobs stand, by the ledger alone, and settling by hand what wanrun may not decide."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from wanrun.api.looking import entries_of
+from wanrun.errors import LedgerError, SettingsError
+from wanrun.ledger import AttemptState, Ledger, LedgerLock
+from wanrun.ledger.rows import latest
+from wanrun.plan import standing
+from wanrun.project import Setup, open_project
+from wanrun.types import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wanrun.ledger import Entry
+
+
+class Decision(StrEnum):
+    """What a person can say about a job that is held or lost."""
+
+    ADOPT = "adopt"  #: this task is the job's
+    RESUBMIT = "resubmit"  #: make another task, and pay for it if there is one already
+    ABANDON = "abandon"  #: give the job up
+
+
+@dataclass(frozen=True, slots=True)
+class JobStanding:
+    """How one job stands by the ledger."""
+
+    address: str
+    state: State
+    why: str
+    task_id: str | None
+    intended_at: float | None  #: epoch seconds of the latest create
+    places: tuple[str, ...]
+
+
+def status(setup: Setup | None = None, patterns: Sequence[str] = ()) -> list[JobStanding]:
+    """Return how every job of the ledger stands, or those that a pattern matches, in the order they were entered.
+
+    A pattern is matched against `spec/job`, one without `/` against the job's id. Raises `LedgerError`.
+    """
+    entries = entries_of(open_project(setup or Setup()))
+    chosen = [entry for entry in latest(entries).values() if _matches(entry, patterns)]
+    return [_standing(entry) for entry in sorted(chosen, key=lambda entry: entry.id)]
+
+
+def _matches(entry: Entry, patterns: Sequence[str]) -> bool:
+    job = entry.address.partition("/")[2]
+    return not patterns or any(
+        fnmatchcase(entry.address if "/" in pattern else job, pattern) for pattern in patterns
+    )
+
+
+def _standing(entry: Entry) -> JobStanding:
+    state, _, why = standing(entry, None)
+    attempt = entry.attempt
+    return JobStanding(
+        address=entry.address,
+        state=state,
+        why=why,
+        task_id=attempt.task_id if attempt else None,
+        intended_at=attempt.intended_at if attempt else None,
+        places=tuple(row.place for row in entry.deliveries if row.state == "delivered"),
+    )
+
+
+def resolve(
+    job: str, decision: Decision, setup: Setup | None = None, *, task_id: str | None = None
+) -> JobStanding:
+    """Settle one job that is held or lost, and return how it stands then; the next run goes on from there.
+
+    `job` is its address, or its id where that is enough; `task_id` goes with `ADOPT`. Raises `SettingsError` when
+    the job or the decision does not fit, `LedgerBusy` while a run uses the ledger.
+    """
+    project = open_project(setup or Setup())
+    if not project.ledger_path.is_file():
+        raise SettingsError(f"there is no ledger at {project.ledger_path}; nothing to resolve")
+    with LedgerLock(project.ledger_path), Ledger.open(project.ledger_path, now=time.time) as ledger:
+        ledger.interrupted()
+        entry = _find(job, ledger)
+        _decide(entry, decision, ledger, task_id)
+        return _standing(ledger.entry(entry.id))
+
+
+def _find(job: str, ledger: Ledger) -> Entry:
+    known = latest(ledger.entries())
+    found = [entry for address, entry in known.items() if job in (address, address.partition("/")[2])]
+    if not found:
+        raise SettingsError(f'no job "{job}" in the ledger; wanrun status lists them')
+    if len(found) > 1:
+        raise SettingsError(f'"{job}" is a job of several specs; name one of {", ".join(e.address for e in found)}')
+    return found[0]
+
+
+def _decide(entry: Entry, decision: Decision, ledger: Ledger, task_id: str | None) -> None:
+    state, _, _ = standing(entry, None)
+    attempt = entry.attempt
+    if attempt is None or state not in (State.HELD, State.LOST):
+        raise SettingsError(f"{entry.address} is {state}; only a job that is held or lost is resolved by hand")
+    if decision is Decision.ADOPT:
+        _adopt(entry, ledger, task_id)
+    elif decision is Decision.RESUBMIT:
+        ledger.ended(attempt.id, AttemptState.DISMISSED, "set aside for another task")
+    else:
+        ledger.ended(attempt.id, AttemptState.ABANDONED, "abandoned by hand")
+
+
+def _adopt(entry: Entry, ledger: Ledger, task_id: str | None) -> None:
+    assert entry.attempt is not None
+    if not task_id:
+        raise SettingsError("name the task to adopt")
+    try:
+        ledger.accepted(entry.attempt.id, task_id=task_id, request_id=None)
+    except LedgerError as exc:
+        raise SettingsError(f"task {task_id} already belongs to another job of this ledger") from exc

@@ -1,0 +1,128 @@
+"""The command line: speaks to the person, and is the one place that prints errors.
+
+Commands are imported when they are called, so that `--help` does not wait for what only a run needs.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wanrun.errors import ExitCode, SpecError, WanrunError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: command -> where it is and its line in `--help`
+COMMANDS = {
+    "run": ("wanrun.cli.run:run", "Plan and carry out specs; resume what is unfinished. The default."),
+    "validate": ("wanrun.cli.look:validate", "Check specs and the files they name, without network or key."),
+    "plan": ("wanrun.cli.look:plan", "Show what a run would do, job by job, and do nothing."),
+    "status": ("wanrun.cli.standing:status", "Show how every job stands, by the ledger."),
+    "resolve": ("wanrun.cli.standing:resolve", "Settle a job that is held or lost."),
+    "emulator": ("wanrun.cli.emulate:emulator", "Serve the video-edit service on this machine, for tries and tests."),
+}
+
+
+class Commands(click.Group):
+    """The subcommands, each imported when it is called; what names no command is given to `run`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which they are used."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import one command."""
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `run` in front of arguments that name no command."""
+        if args and args[0] not in COMMANDS and args[0] not in ("-h", "--help", "--version"):
+            _refuse_misspelt(args[0])
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def _refuse_misspelt(word: str) -> None:
+    near = difflib.get_close_matches(word, COMMANDS, n=1)
+    if near and not Path(word).exists():
+        raise click.UsageError(f'no file and no command "{word}"; did you mean "{near[0]}"?')
+
+
+@click.group(
+    cls=Commands,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 all done; 1 a job needs a person (failed, held); 2 the spec, the settings or the call is "
+    "wrong; 3 run again to go on; 4 stopped by the service (key, arrears, access); 7 a paid result is lost; "
+    "130/143 stopped by a signal, state saved.",
+)
+@click.version_option(package_name="wanrun", message="%(package)s %(version)s")
+def app() -> None:
+    """Batches of AI video edits as YAML in git: checked, resumable, never paid for twice.
+
+    \b
+      wanrun specs/*.yaml              plan and carry out; the same command resumes
+      wanrun specs/*.yaml --emulator   the same without key and network, for nothing
+      wanrun plan specs/*.yaml         what would happen
+
+    The API key is read from DASHSCOPE_API_KEY, settings from wanrun.toml at the project root.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run_app(args))
+
+
+def run_app(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; errors are printed, never raised."""
+    try:
+        code = app.main(args=None if args is None else list(args), standalone_mode=False)
+    except click.exceptions.Exit as exc:
+        return exc.exit_code
+    except click.ClickException as exc:
+        exc.show()
+        return int(ExitCode.INVALID)
+    except click.Abort:
+        return int(ExitCode.INTERRUPTED)
+    except WanrunError as exc:
+        _show(exc)
+        return int(exc.exit_code)
+    except BrokenPipeError:  # `wanrun status | head` is not an error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.OK)
+    except KeyboardInterrupt:
+        return int(ExitCode.INTERRUPTED)
+    except Exception:
+        traceback.print_exc()
+        click.echo("this is a bug of wanrun, not yours; the ledger is intact. Please report the lines above", err=True)
+        return int(ExitCode.BUG)
+    return int(code) if isinstance(code, int) else int(ExitCode.OK)
+
+
+def _show(exc: WanrunError) -> None:
+    from wanrun.cli.output import printable
+
+    click.echo(printable(str(exc)), err=True)
+    if isinstance(exc, SpecError):
+        count, files = len(exc.problems), len({problem.position.path for problem in exc.problems})
+        where = str(exc.problems[0].position.path) if files == 1 else f"{files} files"
+        problems = "1 problem" if count == 1 else f"{count} problems"
+        click.echo(printable(f"{problems} in {where}; nothing was submitted"), err=True)

@@ -1,0 +1,41 @@
+"""The engine: takes planned jobs from where they stand to their sinks. Knows no screen, no YAML, no plugin by name.
+
+The stages run side by side in one nursery: prepare -> submit -> watch -> fetch -> deliver. Prepare hands to submit
+through a bounded channel; from submit on, what a stage has done is in the ledger before the next one hears of it, so
+a run that starts at any stage looks the same as one that got there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from wanrun.engine.deliver import deliver_artifacts
+from wanrun.engine.fetch import fetch_results
+from wanrun.engine.submit import submit_jobs
+from wanrun.engine.watch import watch_tasks
+
+if TYPE_CHECKING:
+    from wanrun.engine.work import Work
+
+FETCHES_AT_ONCE = 4
+DELIVERIES_AT_ONCE = 4
+
+
+async def run_jobs(work: Work) -> None:
+    """Carry out all that is open, and return when nothing is left that this run can move.
+
+    One job's failure is an entry in the ledger; what ends the whole run early is in `work.stop`. Raises
+    `LedgerError` (in a group) when the ledger cannot be written.
+    """
+    async with trio.open_nursery() as nursery:
+        work.stop.bind(nursery.cancel_scope)
+        work.begin()
+        nursery.start_soon(submit_jobs, work)
+        for lane in work.lanes.values():
+            nursery.start_soon(watch_tasks, work, lane)
+        for _ in range(FETCHES_AT_ONCE):
+            nursery.start_soon(fetch_results, work)
+        for _ in range(DELIVERIES_AT_ONCE):
+            nursery.start_soon(deliver_artifacts, work)

@@ -1,0 +1,103 @@
+"""The artifact store: results on disk by their content, each whole and checked before it has its name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import fastcrc
+
+from wanrun.errors import Unavailable
+from wanrun.mp4 import Mp4Error, read_mp4
+from wanrun.types import Artifact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SUFFIX = ".mp4"  #: what the service makes; never taken from a link or a Content-Type
+DURATION_SLACK_SECONDS = 0.5  #: between the container's duration and the one that the service reports
+CHUNK_BYTES = 1024 * 1024
+
+
+@dataclass(slots=True)
+class PartialFile:
+    """A download on its way into the store: its bytes so far, hashed as they come."""
+
+    path: Path
+    descriptor: int
+    size: int = 0  #: in bytes
+    crc64: int = 0
+    _sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
+
+    def begin_at(self, offset: int) -> None:
+        """Keep the first `offset` bytes, read them again for the hashes, and go on behind them. Blocking."""
+        os.ftruncate(self.descriptor, offset)
+        os.lseek(self.descriptor, 0, os.SEEK_SET)
+        while chunk := os.read(self.descriptor, CHUNK_BYTES):
+            self._count(chunk)
+
+    def write(self, chunk: bytes) -> None:
+        """Append a chunk."""
+        view = memoryview(chunk)
+        while view:
+            view = view[os.write(self.descriptor, view) :]
+        self._count(chunk)
+
+    def _count(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        self.crc64 = fastcrc.crc64.xz(chunk, self.crc64)
+        self._sha256.update(chunk)
+
+    def keep(self, store: Path, *, total_bytes: int | None, crc64: int | None, seconds: float | None) -> Artifact:
+        """Check the file, put it on disk for good and give it its name in the store. Blocking.
+
+        `total_bytes`, `crc64` and `seconds` are what the service says of it, as far as it does. Raises `Unavailable`
+        when the bytes are not what they should be; the partial file is then gone, so that the next try starts over.
+        """
+        try:
+            self._check(total_bytes, crc64, seconds)
+        except Unavailable:
+            self.path.unlink(missing_ok=True)
+            raise
+        os.fsync(self.descriptor)
+        sha256 = self._sha256.hexdigest()
+        target = store / f"{sha256}{SUFFIX}"
+        self.path.replace(target)
+        _sync_folder(store)
+        return Artifact(target, sha256, self.size, SUFFIX)
+
+    def _check(self, total_bytes: int | None, crc64: int | None, seconds: float | None) -> None:
+        if total_bytes is not None and self.size != total_bytes:
+            raise Unavailable(f"the download has {self.size} bytes instead of {total_bytes}")
+        if crc64 is not None and self.crc64 != crc64:
+            raise Unavailable("the download's checksum is not the one that the service gives")
+        try:
+            facts = read_mp4(self.path)
+        except Mp4Error as exc:
+            raise Unavailable(f"the download is not a whole mp4: {exc}") from exc
+        if crc64 is not None or seconds is None or facts.duration_seconds is None:
+            return  # with a good checksum these are the service's own bytes, and paid for
+        if abs(facts.duration_seconds - seconds) > DURATION_SLACK_SECONDS:
+            raise Unavailable(f"the download lasts {facts.duration_seconds:.1f} s instead of {seconds:.1f} s")
+
+
+@contextmanager
+def partial_file(path: Path) -> Iterator[PartialFile]:
+    """Open a partial file of the store, made if need be (0600)."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield PartialFile(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

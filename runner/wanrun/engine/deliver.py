@@ -1,0 +1,112 @@
+"""Deliver: give each artifact to every sink of its job that has no receipt yet; a sink that fails harms no other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import trio
+
+from wanrun.errors import SinkConflict, SinkError, WanrunError
+from wanrun.events import EventName
+from wanrun.ledger import DeliveryRow
+from wanrun.plan import is_delivered
+from wanrun.types import Delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wanrun.engine.work import OpenJob, Work
+    from wanrun.engine.world import World
+    from wanrun.ledger import Attempt
+    from wanrun.plan import Destination, PlannedJob
+    from wanrun.types import Receipt
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+TRIES = 3
+FIRST_PAUSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What a sink is lent while it delivers: `hookspecs.DeliverContext`."""
+
+    world: World
+
+    async def to_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.world.to_thread(function, *args, **kwargs)
+
+
+async def deliver_artifacts(work: Work) -> None:
+    """Deliver, job after job, until this run has nothing open; several of these run side by side."""
+    async for job in work.deliver_queue:
+        assert job.planned is not None
+        entry = work.ledger.entry(job.entry)
+        assert entry.attempt is not None
+        missing = [goal for goal in job.planned.destinations if not is_delivered(entry, goal)]
+        receipts = [await _deliver(work, job, job.planned, entry.attempt, goal) for goal in missing]
+        if all(receipts):
+            work.emit(EventName.JOB_DONE, job)
+        work.settle(job)
+
+
+async def _deliver(work: Work, job: OpenJob, planned: PlannedJob, attempt: Attempt, destination: Destination) -> bool:
+    """Deliver to one sink and record what came of it; says whether there is a receipt."""
+    artifact = attempt.artifact(work.artifacts)
+    row = DeliveryRow(
+        entry=job.entry,
+        artifact_sha256=artifact.sha256,
+        options_digest=destination.digest,
+        sink=destination.sink.name,
+        place=destination.place,
+        state="delivered",
+        message=None,
+    )
+    delivery = Delivery(
+        artifact=artifact,
+        sink=destination.sink,
+        job=planned.job,
+        fingerprint=planned.fingerprint,
+        task_id=attempt.task_id or "",
+        usage=attempt.usage,
+        may_replace=work.ledger.delivered_to(destination.place, address=job.address),
+    )
+    try:
+        receipt = await _try(work, delivery)
+    except SinkError as exc:
+        _undelivered(work, job, row, exc)
+        return False
+    with work.ledger.transaction():
+        work.ledger.delivered(row, receipt)
+        work.emit(EventName.DELIVERED, job, sink=row.sink, place=receipt.place, bytes=receipt.bytes)
+    return True
+
+
+def _undelivered(work: Work, job: OpenJob, row: DeliveryRow, exc: SinkError) -> None:
+    state = "conflict" if isinstance(exc, SinkConflict) else "failed"
+    failed = DeliveryRow(row.entry, row.artifact_sha256, row.options_digest, row.sink, row.place, state, str(exc))
+    with work.ledger.transaction():
+        work.ledger.undelivered(failed)
+        work.emit(EventName.DELIVERY_FAILED, job, sink=row.sink, message=str(exc), conflict=state == "conflict")
+
+
+async def _try(work: Work, delivery: Delivery) -> Receipt:
+    sink = work.catalog.sink(delivery.sink.kind)
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            return await sink.deliver(delivery, _Context(work.world))
+        except SinkConflict:
+            raise
+        except SinkError:
+            if tries == TRIES:
+                raise
+        except WanrunError as exc:
+            raise SinkError(str(exc)) from exc
+        except Exception as exc:  # a plugin's bug is this delivery's failure, not the run's
+            name = type(exc).__name__
+            raise SinkError(f"the sink {delivery.sink.kind} broke down: {name}: {exc}") from exc
+        await trio.sleep(FIRST_PAUSE_SECONDS * 2 ** (tries - 1) * work.world.random.uniform(0.5, 1.0))

@@ -1,0 +1,129 @@
+"""Fetch: bring the result of every task that ended well into the artifact store, before its link dies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wanrun.client import StartOver, TaskStatus
+from wanrun.engine.artifacts import partial_file
+from wanrun.engine.patience import Patience, patiently
+from wanrun.errors import ExitCode, KeyRefused, LinkExpired, ServiceError, Throttled, Unavailable
+from wanrun.events import EventName
+from wanrun.ledger import AttemptState
+
+if TYPE_CHECKING:
+    from wanrun.engine.work import Lane, OpenJob, Work
+    from wanrun.ledger import Attempt
+    from wanrun.types import Artifact
+
+LINK_LIFE_SECONDS = 24 * 3600  #: of a result after its task ended
+
+
+async def fetch_results(work: Work) -> None:
+    """Fetch results, one after the other, until this run has nothing open; several of these run side by side."""
+    async for number in work.fetch_queue:
+        attempt, job = work.attempt(number)
+        if job is not None:
+            await _fetch(work, work.lanes[job.provider], attempt, job)
+
+
+async def _fetch(work: Work, lane: Lane, attempt: Attempt, job: OpenJob) -> None:
+    try:
+        artifact = await _Fetcher(work, lane, attempt, job).fetch()
+    except LinkExpired as exc:
+        _lost(work, attempt, job, exc)
+    except KeyRefused as exc:
+        work.stop.now(f"the service refused: {exc}", exc.exit_code)
+    except ServiceError as exc:  # the result stays where it is; the next run asks again
+        work.emit(EventName.WAITING, job, what="download", reason=f"left for another run: {exc}", seconds=0)
+        work.settle(job)
+    except OSError as exc:
+        work.stop.now(f"{work.artifacts}: {exc.strerror}; free space and run again", ExitCode.UNFINISHED)
+    else:
+        with work.ledger.transaction():
+            work.ledger.fetched(attempt.id, artifact)
+            work.emit(EventName.JOB_FETCHED, job, bytes=artifact.bytes, sha256=artifact.sha256)
+        _hand_on(work, job)
+
+
+def _hand_on(work: Work, job: OpenJob) -> None:
+    if job.planned is None:
+        work.settle(job)
+    else:
+        work.to_deliver.send_nowait(job)
+
+
+def _lost(work: Work, attempt: Attempt, job: OpenJob, exc: LinkExpired) -> None:
+    message = f"the service no longer keeps the result of task {attempt.task_id}: {exc.message}"
+    with work.ledger.transaction():
+        work.ledger.ended(attempt.id, AttemptState.LOST, message)
+        work.emit(EventName.JOB_LOST, job, message=message)
+    work.settle(job)
+
+
+class _Fetcher:
+    """Fetches the result of one attempt."""
+
+    def __init__(self, work: Work, lane: Lane, attempt: Attempt, job: OpenJob) -> None:
+        self._work, self._lane, self._attempt, self._job = work, lane, attempt, job
+        self._etag = attempt.etag
+        self._part = work.artifacts / f"{attempt.id}.part"
+
+    async def fetch(self) -> Artifact:
+        """Return the artifact in the store; raises `LinkExpired` when the result is gone for good."""
+        patience = Patience(self._work, self._lane, None, "downloads")
+        link = self._work.links.pop(self._attempt.id, None)
+        failure: Throttled | Unavailable
+        while True:
+            if link is None:
+                link = await self._fresh_link()
+            try:
+                return await self._download(link)
+            except LinkExpired as exc:
+                if self._is_too_late():
+                    raise
+                link, failure = None, Unavailable(f"{exc.message}; a fresh link is asked for")
+            except (Throttled, Unavailable) as exc:
+                failure = exc
+            if isinstance(failure, StartOver):
+                self._etag = None
+            await patience.wait_after(failure)
+
+    def _is_too_late(self) -> bool:
+        ended_at = self._attempt.ended_at or self._attempt.intended_at
+        return self._work.world.now() > ended_at + LINK_LIFE_SECONDS
+
+    async def _fresh_link(self) -> str:
+        task_id = self._attempt.task_id
+        assert task_id is not None
+        task = await patiently(
+            lambda: self._lane.client.query(task_id),
+            work=self._work,
+            lane=self._lane,
+            limiter=self._lane.queries,
+            what="queries",
+        )
+        if task.link is not None:
+            return task.link
+        if task.status is TaskStatus.UNKNOWN and self._is_too_late():
+            raise LinkExpired("it is older than 24 h")
+        raise Unavailable(f"the service answers {task.status} for a task that had succeeded")
+
+    async def _download(self, link: str) -> Artifact:
+        offset = self._part.stat().st_size if self._etag and self._part.exists() else 0
+        usage, to_thread = self._attempt.usage, self._work.world.to_thread
+        async with self._lane.client.download(link, offset=offset, etag=self._etag) as download:
+            if download.etag != self._etag:
+                self._etag = download.etag
+                self._work.ledger.downloading(self._attempt.id, download.etag)
+            with partial_file(self._part) as part:
+                await to_thread(part.begin_at, download.offset)
+                async for chunk in download.chunks:
+                    part.write(chunk)
+                return await to_thread(
+                    part.keep,
+                    self._work.artifacts,
+                    total_bytes=download.total_bytes,
+                    crc64=download.crc64,
+                    seconds=usage.output_seconds if usage else None,
+                )

@@ -1,0 +1,69 @@
+"""Making one call again while the service throttles or does not answer, until patience is over.
+
+Our own loop of a dozen lines, because the libraries for it read the real clock and a global source of randomness,
+and the engine must be able to live through hours in virtual time. Never used around a create: see `submit`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import trio
+
+from wanrun.errors import Throttled, Unavailable
+from wanrun.events import EventName
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from wanrun.engine.work import Lane, Work
+    from wanrun.limits import RateLimiter
+
+T = TypeVar("T")
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+class Patience:
+    """How long one call has been tried in vain, and what to do about the next failure."""
+
+    def __init__(self, work: Work, lane: Lane, limiter: RateLimiter | None, what: str) -> None:
+        self._work, self._limiter, self._what = work, limiter, what
+        self._until = trio.current_time() + lane.provider.patience_seconds
+        self._tries = 0
+
+    async def wait_after(self, exc: Throttled | Unavailable) -> None:
+        """Wait as long as the failure calls for; raises it again when patience is over.
+
+        A throttling answer slows down everybody who uses the same limiter.
+        """
+        self._tries += 1
+        pause_seconds = self._pause(exc)
+        if trio.current_time() + pause_seconds > self._until:
+            raise exc
+        self._work.emit(EventName.WAITING, what=self._what, reason=str(exc), seconds=round(pause_seconds, 1))
+        if isinstance(exc, Throttled) and self._limiter is not None:
+            self._limiter.slow_down(pause_seconds)
+        else:
+            await trio.sleep(pause_seconds)
+
+    def _pause(self, exc: Throttled | Unavailable) -> float:
+        if isinstance(exc, Throttled) and exc.retry_after_seconds is not None:
+            return exc.retry_after_seconds
+        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** (self._tries - 1))
+        return longest * self._work.world.random.uniform(0.5, 1.0)
+
+
+async def patiently(
+    call: Callable[[], Awaitable[T]], *, work: Work, lane: Lane, limiter: RateLimiter | None, what: str
+) -> T:
+    """Make a call, and again while `Throttled` or `Unavailable` comes back; raises the last one past patience."""
+    patience = Patience(work, lane, limiter, what)
+    while True:
+        if limiter is not None:
+            await limiter.wait()
+        try:
+            return await call()
+        except (Throttled, Unavailable) as exc:
+            await patience.wait_after(exc)

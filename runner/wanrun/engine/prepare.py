@@ -1,0 +1,118 @@
+"""Prepare: make each media reference of a job readable for the service, uploading a file at most once per content."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import trio
+
+from wanrun.engine.patience import patiently
+from wanrun.errors import SourceError, WanrunError
+from wanrun.types import MediaUrl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wanrun.engine.work import Lane, OpenJob, Work
+    from wanrun.types import Identity, MediaRef
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+INLINE_BYTES = 10 * 1024 * 1024  #: of `data:` URLs in one create body; what is more is uploaded
+UPLOAD_LIFE_SECONDS = 48 * 3600  #: of a file in the service's temporary store
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A job whose media the service can read."""
+
+    job: OpenJob
+    urls: tuple[str, ...]
+
+
+class Preparer:
+    """Prepares jobs, many at once, and remembers what it has uploaded."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._uploads: dict[tuple[str, str, str], trio.Lock] = {}
+
+    async def prepare(self, job: OpenJob) -> Prepared:
+        """Return the job with its URLs; raises `SourceError` for what only concerns it, `ServiceError` as it comes."""
+        assert job.planned is not None
+        ctx = _Context(self, job, inline_bytes_left=INLINE_BYTES)
+        urls = []
+        for ref, identity in zip(job.planned.job.media, job.planned.identities, strict=True):
+            media = await self._prepare_one(ref, ctx)
+            if media.url.startswith("data:"):
+                await self._work.world.to_thread(_check_inline, media.url, ref, identity)
+                ctx.inline_bytes_left -= len(media.url)
+            urls.append(media.url)
+        return Prepared(job, tuple(urls))
+
+    async def _prepare_one(self, ref: MediaRef, ctx: _Context) -> MediaUrl:
+        try:
+            return await self._work.catalog.source(ref.kind).prepare(ref, ctx)
+        except WanrunError:
+            raise
+        except Exception as exc:  # a plugin's bug is this job's failure, not the run's
+            raise SourceError(f"the source {ref.kind} broke down: {type(exc).__name__}: {exc}") from exc
+
+    async def upload(self, job: OpenJob, path: Path, *, key: str, mime: str) -> MediaUrl:
+        """Return the upload of these bytes, made now unless this or an earlier run has a good one."""
+        ledger, lane = self._work.ledger, self._work.lanes[job.provider]
+        async with self._uploads.setdefault((key, job.provider, job.model), trio.Lock()):
+            media = ledger.upload(key, provider=job.provider, model=job.model)
+            if media is None:
+                media = await patiently(
+                    lambda: self._upload(job, lane, path, key=key, mime=mime),
+                    work=self._work,
+                    lane=lane,
+                    limiter=None,
+                    what="uploads",
+                )
+                ledger.uploaded(key, provider=job.provider, model=job.model, media=media)
+            return media
+
+    async def _upload(self, job: OpenJob, lane: Lane, path: Path, *, key: str, mime: str) -> MediaUrl:
+        policy = await lane.client.upload_policy(job.model)
+        name = f"{self._work.world.random.getrandbits(64):016x}{path.suffix.lower()}"
+        sent_at = self._work.world.now()
+        try:
+            upload = await lane.client.upload(policy, path, name=name, mime=mime)
+        except OSError as exc:
+            raise SourceError(f"{path}: {exc.strerror}") from exc
+        if key.startswith("sha256:") and key != f"sha256:{upload.sha256}":
+            raise SourceError(f"{path} changed while it was uploaded; run again to submit it as it is now")
+        return MediaUrl(upload.url, sent_at + UPLOAD_LIFE_SECONDS)
+
+
+class _Context:
+    """What a source is lent while it prepares one job's media: `hookspecs.PrepareContext`."""
+
+    def __init__(self, preparer: Preparer, job: OpenJob, *, inline_bytes_left: int) -> None:
+        self._preparer, self._job, self.inline_bytes_left = preparer, job, inline_bytes_left
+
+    async def upload(self, path: Path, *, key: str, mime: str) -> MediaUrl:
+        return await self._preparer.upload(self._job, path, key=key, mime=mime)
+
+    async def to_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._preparer._work.world.to_thread(function, *args, **kwargs)
+
+
+def _check_inline(url: str, ref: MediaRef, identity: Identity) -> None:
+    """Refuse bytes that are not those that the plan has fingerprinted."""
+    if not identity.key.startswith("sha256:"):
+        return
+    try:
+        content = base64.b64decode(url.partition(",")[2], validate=True)
+    except binascii.Error as exc:
+        raise SourceError(f"the source {ref.kind} made a data: URL that is not base64") from exc
+    if identity.key != f"sha256:{hashlib.sha256(content).hexdigest()}":
+        raise SourceError(f"the file named at {ref.position} changed since the plan; run again to submit it as it is")

@@ -1,0 +1,92 @@
+"""When to look at which task: often at what may be ending, seldom at what waits. Pure; knows no service and no clock.
+
+How long tasks take is learned from those that have ended. A task that runs is expected to end about then; before,
+and while nothing is known, the gap between looks grows with its age, up to the operator's `poll_seconds`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SHORTEST_GAP_SECONDS = 0.5
+AGE_SHARE = 0.2  #: of a task's age that may pass between looks while nothing is known
+LEARNED_SHARE = 0.05  #: of the usual time, between looks around the expected end
+REMEMBERED = 20  #: ended tasks that count for the usual time
+
+
+@dataclass(slots=True)
+class _Watched:
+    attempt: int
+    since: float  # when the task was made, or the service began to work on it
+    running: bool
+    look_at: float
+
+
+class Schedule:
+    """The next look at each task; all times in seconds on one monotonic clock."""
+
+    def __init__(self, *, poll_seconds: float, recent_seconds: Iterable[float] = ()) -> None:
+        self._poll_seconds = poll_seconds
+        self._seconds = deque(recent_seconds, maxlen=REMEMBERED)
+        self._watched: dict[int, _Watched] = {}
+
+    def add(self, attempt: int, *, now: float) -> None:
+        """Begin to watch a task that was made just now, or by an earlier run."""
+        if attempt not in self._watched:
+            self._watched[attempt] = _Watched(attempt, now, running=False, look_at=now)
+            self._watched[attempt].look_at = now + self._gap(self._watched[attempt], now)
+
+    def seen(self, attempt: int, *, now: float, running: bool) -> None:
+        """Note a look at a task that has not ended."""
+        watched = self._watched[attempt]
+        if running is not watched.running:
+            watched.running, watched.since = running, now
+        watched.look_at = now + self._gap(watched, now)
+
+    def ended(self, attempt: int, *, now: float, seconds: float | None) -> None:
+        """Watch a task no longer; `seconds` is how long the service worked on it, where it ended well.
+
+        The service takes the next one from its queue then; a look that finds it still queued corrects this.
+        """
+        self._watched.pop(attempt, None)
+        if seconds is not None:
+            self._seconds.append(seconds)
+        queued = next((waiting for waiting in self._watched.values() if not waiting.running), None)
+        if queued is not None:
+            self.seen(queued.attempt, now=now, running=True)
+
+    def next_look(self) -> float:
+        """Return when the first task is due; only while something is watched."""
+        return min(watched.look_at for watched in self._watched.values())
+
+    def due(self, now: float) -> tuple[list[int], list[int]]:
+        """Return the tasks that are due, with those that soon would be; and of them the ripe ones, expected to end.
+
+        A ripe task is best queried, since its end has to be queried anyway; for others a list call does, which
+        answers for everything that is watched.
+        """
+        until = now + SHORTEST_GAP_SECONDS / 2
+        due = [attempt for attempt, watched in self._watched.items() if watched.look_at <= until]
+        return due, [attempt for attempt in due if self._is_ripe(self._watched[attempt], until)]
+
+    def _is_ripe(self, watched: _Watched, now: float) -> bool:
+        return bool(self._seconds) and watched.running and now - watched.since >= median(self._seconds)
+
+    def _gap(self, watched: _Watched, now: float) -> float:
+        age = now - watched.since
+        if not self._seconds:
+            return self._bounded(age * AGE_SHARE)
+        usual = median(self._seconds)
+        if not watched.running:  # it cannot end before it has begun and run its time
+            return self._bounded(max(usual, age * AGE_SHARE))
+        left = usual - age
+        return self._bounded(left if left > 0 else max(usual * LEARNED_SHARE, -left * AGE_SHARE))
+
+    def _bounded(self, seconds: float) -> float:
+        return max(SHORTEST_GAP_SECONDS, min(seconds, self._poll_seconds))

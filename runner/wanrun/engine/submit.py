@@ -1,0 +1,174 @@
+"""Submit: make one task for every prepared job, as fast as the account allows and never twice.
+
+The intention is on disk before the POST leaves, the answer before anything else happens. What was surely not sent or
+surely refused is tried again or failed by family; everything else makes the attempt unsure, and it is never sent again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+import trio
+
+from wanrun.client import create_body
+from wanrun.engine.patience import Patience
+from wanrun.engine.prepare import Prepared, Preparer
+from wanrun.errors import (
+    ExitCode,
+    JobRefused,
+    KeyRefused,
+    ServiceError,
+    SourceError,
+    Throttled,
+    Unavailable,
+    Unsure,
+)
+from wanrun.events import EventName
+from wanrun.fingerprint import prompt_key
+
+if TYPE_CHECKING:
+    from wanrun.client import Created
+    from wanrun.engine.work import Lane, OpenJob, Work
+
+PREPARATIONS_AT_ONCE = 4
+PREPARED_AT_MOST = 8  #: jobs between prepare and their create; each may hold a body of several megabytes
+
+
+async def submit_jobs(work: Work) -> None:
+    """Prepare and submit every job that needs a task, until there are none or submitting is stopped."""
+    with work.stop.submitting:
+        async with trio.open_nursery() as nursery:
+            sender, receiver = trio.open_memory_channel[Prepared](0)
+            places = trio.CapacityLimiter(PREPARED_AT_MOST)
+            nursery.start_soon(_Submitter(work, places).run, receiver)
+            async with sender, trio.open_nursery() as workers:
+                preparer = Preparer(work)
+                for _ in range(PREPARATIONS_AT_ONCE):
+                    workers.start_soon(_prepare_jobs, work, preparer, sender, places)
+    if not work.stop.is_submitting:
+        work.settle_unsubmitted()
+
+
+async def _prepare_jobs(
+    work: Work, preparer: Preparer, sender: trio.MemorySendChannel[Prepared], places: trio.CapacityLimiter
+) -> None:
+    async for job in work.prepare_queue:
+        await places.acquire_on_behalf_of(job.entry)
+        try:
+            prepared = await preparer.prepare(job)
+        except (SourceError, JobRefused) as exc:
+            places.release_on_behalf_of(job.entry)
+            with work.ledger.transaction():
+                work.ledger.unprepared(job.entry, str(exc))
+                work.emit(EventName.JOB_FAILED, job, stage="prepare", message=str(exc))
+            work.settle(job)
+        except ServiceError as exc:  # of the account or the network, not of this job
+            work.stop.submissions(f"nothing more is submitted: {exc}", exc.exit_code)
+        else:
+            work.emit(EventName.JOB_PREPARED, job)
+            await sender.send(prepared)
+
+
+class _Submitter:
+    """Sends creates side by side, but of those with one prompt only one at a time.
+
+    The service echoes nothing but the prompt, so a create whose reply is missing can only be found again as long as
+    no other create with that prompt was in the air.
+    """
+
+    def __init__(self, work: Work, places: trio.CapacityLimiter) -> None:
+        self._work, self._places = work, places
+        self._same_prompt: dict[tuple[str, str], deque[Prepared]] = {}
+
+    async def run(self, jobs: trio.MemoryReceiveChannel[Prepared]) -> None:
+        """Submit jobs until the channel is closed."""
+        async with trio.open_nursery() as nursery:
+            async for prepared in jobs:
+                key = (prepared.job.provider, _prompt_key(prepared))
+                if key in self._same_prompt:
+                    self._same_prompt[key].append(prepared)
+                else:
+                    self._same_prompt[key] = deque([prepared])
+                    nursery.start_soon(self._submit_in_turn, key)
+
+    async def _submit_in_turn(self, key: tuple[str, str]) -> None:
+        queue = self._same_prompt[key]
+        while queue:
+            prepared = queue.popleft()
+            await _submit(self._work, self._work.lanes[prepared.job.provider], prepared)
+            self._places.release_on_behalf_of(prepared.job.entry)
+        del self._same_prompt[key]
+
+
+def _prompt_key(prepared: Prepared) -> str:
+    assert prepared.job.planned is not None
+    return prompt_key(prepared.job.planned.job)
+
+
+async def _submit(work: Work, lane: Lane, prepared: Prepared) -> None:
+    """Give one job its task, or record why it has none."""
+    job = prepared.job
+    place = ("entry", job.entry)
+    patience: Patience | None = None
+    await lane.flight.acquire_on_behalf_of(place)
+    while True:
+        await lane.creates(job.model).wait()
+        patience = patience or Patience(work, lane, lane.creates(job.model), "creates")
+        again = await _create_once(work, lane, prepared)
+        if again is None:
+            break
+        try:
+            await patience.wait_after(again)
+        except ServiceError as exc:
+            work.stop.submissions(f"gave up on {job.address} for now: {exc}", ExitCode.UNFINISHED)
+            await trio.lowlevel.checkpoint()
+    if job.entry not in {flying.entry for flying in lane.in_flight.values()}:
+        lane.flight.release_on_behalf_of(place)
+
+
+async def _create_once(work: Work, lane: Lane, prepared: Prepared) -> Throttled | Unavailable | None:
+    """Send one create and record what came of it; returns what surely made no task and may be tried again."""
+    job, ledger = prepared.job, work.ledger
+    assert job.planned is not None
+    body = create_body(job.planned.job, prepared.urls)
+    attempt = ledger.intend(job.entry, prompt_key=_prompt_key(prepared))
+    with work.stop.reply() as reply:
+        try:
+            created = await lane.client.create(body, path=work.catalog.models[job.model].path)
+        except (Throttled, Unavailable) as exc:
+            ledger.withdrawn(attempt, str(exc))
+            return exc
+        except KeyRefused as exc:
+            ledger.withdrawn(attempt, str(exc))
+            work.stop.submissions(f"the service refused: {exc}", exc.exit_code)
+        except JobRefused as exc:
+            _refused(work, job, attempt, exc)
+        except Unsure as exc:
+            _unsure(work, job, attempt, str(exc), exc.request_id)
+        else:
+            _accepted(work, lane, job, attempt, created)
+    if reply.cancelled_caught:
+        _unsure(work, job, attempt, "the run was stopped before the service answered", None)
+    return None
+
+
+def _accepted(work: Work, lane: Lane, job: OpenJob, attempt: int, created: Created) -> None:
+    with work.ledger.transaction():
+        work.ledger.accepted(attempt, task_id=created.task_id, request_id=created.request_id)
+        work.emit(EventName.JOB_SUBMITTED, job, task=created.task_id)
+    lane.took_off(attempt, job)
+
+
+def _refused(work: Work, job: OpenJob, attempt: int, exc: JobRefused) -> None:
+    with work.ledger.transaction():
+        work.ledger.refused(attempt, code=exc.code, message=exc.message, request_id=exc.request_id)
+        work.emit(EventName.JOB_FAILED, job, stage="submit", message=exc.message, code=exc.code)
+    work.settle(job)
+
+
+def _unsure(work: Work, job: OpenJob, attempt: int, message: str, request_id: str | None) -> None:
+    with work.ledger.transaction():
+        work.ledger.unsure(attempt, message, request_id=request_id)
+        work.emit(EventName.JOB_HELD, job, message=message)
+    work.settle(job)

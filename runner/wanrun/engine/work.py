@@ -1,0 +1,154 @@
+"""What the stages of one run share: the open jobs, the lanes to the service, and the queues between the stages."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import trio
+
+from wanrun.events import Event, EventName
+from wanrun.ledger import AttemptState
+from wanrun.limits import RateLimiter
+from wanrun.types import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from wanrun.catalog import Catalog
+    from wanrun.client import Client
+    from wanrun.engine.stop import Stop
+    from wanrun.engine.world import World
+    from wanrun.ledger import Attempt, Ledger
+    from wanrun.plan import PlannedJob
+    from wanrun.settings import Provider
+    from wanrun.types import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """One entry that this run can still move."""
+
+    entry: int
+    address: str
+    provider: str
+    model: str
+    planned: PlannedJob | None  #: None: no longer asked for; its result is fetched and kept, not delivered
+
+    @property
+    def needs_service(self) -> bool:
+        """Whether the service has to be asked for anything; a mere delivery needs no key."""
+        return self.planned is None or self.planned.action is not Action.DELIVER
+
+
+class Lane:
+    """One provider: its client, how fast it may be asked, and what is in flight there."""
+
+    def __init__(self, provider: Provider, client: Client) -> None:
+        self.provider, self.client = provider, client
+        self.queries = RateLimiter(provider.limits.queries_per_second)
+        self.flight = trio.CapacityLimiter(math.inf)  # lowered once the resumed tasks hold their places
+        self.in_flight: dict[int, OpenJob] = {}  # attempt -> its job
+        self.arrival = trio.Event()  # something is in flight, or never will be
+        self._creates: dict[str, RateLimiter] = {}
+
+    def creates(self, model: str) -> RateLimiter:
+        """Return the limiter of one model's creates; the service counts them per model."""
+        return self._creates.setdefault(model, RateLimiter(self.provider.limits.creates_per_second))
+
+    def took_off(self, attempt: int, job: OpenJob) -> None:
+        """Add a task to those that are watched; its place in the flight is held already."""
+        self.in_flight[attempt] = job
+        self.arrival.set()
+
+    def landed(self, attempt: int) -> OpenJob:
+        """Take a task from those that are watched and free its place."""
+        self.flight.release_on_behalf_of(("entry", self.in_flight[attempt].entry))
+        return self.in_flight.pop(attempt)
+
+
+@dataclass
+class Work:
+    """One run: everything that its stages need, and nothing that only one of them does."""
+
+    run: str
+    ledger: Ledger
+    catalog: Catalog
+    world: World
+    lanes: dict[str, Lane]
+    artifacts: Path
+    observe: Callable[[Event], None]
+    jobs: list[OpenJob]
+    stop: Stop
+    open: dict[int, OpenJob] = field(init=False)
+    links: dict[int, str] = field(default_factory=dict)  #: attempt -> link, as far as this run has seen one
+
+    def __post_init__(self) -> None:
+        self.stop.heard = lambda reason: self.emit(EventName.RUN_STOPPING, reason=reason.words)
+        self.open = {job.entry: job for job in self.jobs}
+        self.to_prepare, self.prepare_queue = trio.open_memory_channel[OpenJob](math.inf)
+        self.to_fetch, self.fetch_queue = trio.open_memory_channel[int](math.inf)
+        self.to_deliver, self.deliver_queue = trio.open_memory_channel[OpenJob](math.inf)
+
+    def begin(self) -> None:
+        """Put every open job before the stage that its ledger entry calls for."""
+        entries = set(self.open)
+        for attempt in self.ledger.attempts_in(AttemptState.IN_FLIGHT, entries):
+            job = self.open[attempt.entry]
+            lane = self.lanes[job.provider]
+            lane.flight.acquire_on_behalf_of_nowait(("entry", job.entry))
+            lane.took_off(attempt.id, job)
+        for attempt in self.ledger.attempts_in(AttemptState.SUCCEEDED, entries):
+            self.to_fetch.send_nowait(attempt.id)
+        for job in self.jobs:
+            self._queue(job)
+        for lane in self.lanes.values():
+            lane.flight.total_tokens = lane.provider.limits.tasks_in_flight
+        self._close_if_done()
+
+    def _queue(self, job: OpenJob) -> None:
+        action = job.planned.action if job.planned else None
+        if action is Action.SUBMIT:
+            self.to_prepare.send_nowait(job)
+        elif action is Action.DELIVER:
+            self.to_deliver.send_nowait(job)
+
+    def emit(self, name: EventName, job: OpenJob | None = None, /, **data: JSON) -> None:
+        """Write an event to the ledger and tell everybody who listens."""
+        event = Event(name, self.world.now(), self.run, job.address if job else None, data)
+        self.ledger.note(event)
+        self.observe(event)
+
+    def settle(self, job: OpenJob) -> None:
+        """Take a job from the open ones: it rests where its ledger entry says."""
+        self.open.pop(job.entry, None)
+        self._close_if_done()
+
+    def settle_unsubmitted(self) -> None:
+        """Leave every job that has no task for another run; called when submitting has stopped."""
+        flying = {job.entry for lane in self.lanes.values() for job in lane.in_flight.values()}
+        for entry in self.waiting_for_submission(self.open.values(), flying):
+            self.open.pop(entry)
+        self._close_if_done()
+
+    def waiting_for_submission(self, jobs: Iterable[OpenJob], flying: set[int]) -> list[int]:
+        """Return the entries that nothing has been paid for and nothing is in flight for."""
+        entries = {job.entry for job in jobs} - flying
+        paid = (AttemptState.SUCCEEDED, AttemptState.FETCHED)
+        kept = {attempt.entry for state in paid for attempt in self.ledger.attempts_in(state, entries)}
+        return sorted(entries - kept)
+
+    def _close_if_done(self) -> None:
+        if self.open:
+            return
+        for channel in (self.to_prepare, self.to_fetch, self.to_deliver):
+            channel.close()
+        for lane in self.lanes.values():
+            lane.arrival.set()
+
+    def attempt(self, attempt: int) -> tuple[Attempt, OpenJob | None]:
+        """Return an attempt as the ledger has it, with its open job."""
+        row = self.ledger.attempt(attempt)
+        return row, self.open.get(row.entry)

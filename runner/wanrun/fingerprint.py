@@ -1,0 +1,59 @@
+"""The fingerprint of a job: a hash of what decides its result, and of nothing else.
+
+Never paths, times, sinks or ids, and never a temporary URL. An upgrade of wanrun must not turn a done job into a
+changed one, so the canonical form below is fixed; another one gets another version in front.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from wanrun.types import JSON, Identity, Job, SinkRef
+
+FINGERPRINT_VERSION = "1"
+PROMPT_CHARACTERS = 5000  #: of a prompt that the service keeps, and so echoes
+
+
+def fingerprint(job: Job, identities: Sequence[Identity]) -> str:
+    """Return the fingerprint of a job whose media, in the spec's order, have these identities."""
+    media = [[ref.type, identity.key] for ref, identity in zip(job.media, identities, strict=True)]
+    return f"{FINGERPRINT_VERSION}:" + digest(
+        {
+            "model": job.model,
+            "prompt": job.prompt,
+            "negative_prompt": job.negative_prompt,
+            "parameters": dict(job.parameters),
+            "media": media,  # type: ignore[dict-item]  # list is invariant; these are JSON
+        }
+    )
+
+
+def prompt_key(job: Job) -> str:
+    """Return what creates must differ in to be told apart by what the service echoes: model and prompt as kept."""
+    return digest({"model": job.model, "prompt": (job.prompt or "")[:PROMPT_CHARACTERS]})
+
+
+def options_digest(sink: SinkRef, place: str) -> str:
+    """Return the identity of a delivery's destination: its kind, resolved options and place; not the sink's name."""
+    return digest({"kind": sink.kind, "options": dict(sink.options), "place": place})
+
+
+def digest(value: Mapping[str, JSON]) -> str:
+    """Return the SHA-256, in hex, of a mapping's canonical JSON: sorted keys, no spaces, whole floats as integers."""
+    text = json.dumps(_whole(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return value

@@ -1,0 +1,105 @@
+"""Stands between the core and what plugins build: their mistakes become `PluginError`, naming plugin and package."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from wanrun.errors import PluginError, WanrunError
+from wanrun.hookspecs import Sink, Source
+from wanrun.types import Identity, MediaUrl, Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wanrun.hookspecs import DeliverContext, PrepareContext
+    from wanrun.types import Delivery, Job, MediaRef, SinkRef
+
+T = TypeVar("T")
+Made = TypeVar("Made", Source, Sink)
+
+
+@dataclass(frozen=True, order=True)
+class Origin:
+    """Where an offer comes from: the plugin, and the package and version that installed it."""
+
+    plugin: str
+    package: str
+
+    def __str__(self) -> str:
+        return f"{self.plugin} ({self.package})"
+
+    def error(self, message: str) -> PluginError:
+        """Return the error that says what is wrong with this plugin."""
+        return PluginError(message, plugin=self.plugin, package=self.package)
+
+    @contextmanager
+    def guard(self, what: str) -> Iterator[None]:
+        """Turn what foreign code raises into a `PluginError`; errors that explain themselves pass."""
+        try:
+            yield
+        except WanrunError:
+            raise
+        except Exception as exc:  # the boundary to foreign code
+            raise self.error(f"{what}: {said(exc)}") from exc
+
+
+def said(exc: BaseException) -> str:
+    """Return an error of foreign code as one line: its class and what it says first."""
+    first = next(iter(str(exc).splitlines()), "")
+    return f"{type(exc).__name__}: {first}" if first else type(exc).__name__
+
+
+class _Guarded(Generic[Made]):
+    def __init__(self, made: Made, label: str, origin: Origin) -> None:
+        self._made: Made = made
+        self._label, self._origin = label, origin
+
+    def _guard(self, method: str) -> AbstractContextManager[None]:
+        return self._origin.guard(f"{self._label} failed in {method}")
+
+    def _answer(self, answer: object, expected: type[T], method: str) -> T:
+        if not isinstance(answer, expected):
+            wanted = f"wanrun.{expected.__name__}" if expected.__module__.startswith("wanrun") else expected.__name__
+            raise self._origin.error(f"{self._label} answered {answer!r:.60} to {method}; it must be a {wanted}")
+        return answer
+
+
+class GuardedSource(_Guarded[Source]):
+    """A plugin's source whose mistakes name the plugin."""
+
+    def locate(self, ref: MediaRef) -> Path | None:
+        """As `Source.locate`."""
+        with self._guard("locate"):
+            path = self._made.locate(ref)
+        return None if path is None else self._answer(path, Path, "locate")
+
+    def identify(self, ref: MediaRef) -> Identity:
+        """As `Source.identify`."""
+        with self._guard("identify"):
+            identity = self._made.identify(ref)
+        return self._answer(identity, Identity, "identify")
+
+    async def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
+        """As `Source.prepare`."""
+        with self._guard("prepare"):
+            media = await self._made.prepare(ref, ctx)
+        return self._answer(media, MediaUrl, "prepare")
+
+
+class GuardedSink(_Guarded[Sink]):
+    """A plugin's sink whose mistakes name the plugin."""
+
+    def place(self, sink: SinkRef, job: Job) -> str:
+        """As `Sink.place`."""
+        with self._guard("place"):
+            place = self._made.place(sink, job)
+        return self._answer(place, str, "place")
+
+    async def deliver(self, delivery: Delivery, ctx: DeliverContext) -> Receipt:
+        """As `Sink.deliver`."""
+        with self._guard("deliver"):
+            receipt = await self._made.deliver(delivery, ctx)
+        return self._answer(receipt, Receipt, "deliver")

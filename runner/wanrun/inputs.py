@@ -1,0 +1,196 @@
+"""Checks the local media of jobs against the limits of their models, before anything is sent or paid for."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from wanrun.errors import SourceError
+from wanrun.media import ProbeError, has_pyav, probe
+from wanrun.types import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from wanrun.catalog import Catalog
+    from wanrun.media import MediaFacts
+    from wanrun.models import MediaLimits, Model
+    from wanrun.types import Job, MediaRef
+
+TOLERANCE_SECONDS = 0.05  #: a sound frame or a rounding more or less is left to the service
+MEBIBYTE = 1024 * 1024  #: what the service calls MB
+
+
+@dataclass(frozen=True, slots=True)
+class InputReport:
+    """What is wrong with the local media of some jobs, and what could not be or need not be decided here."""
+
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+
+def check_inputs(jobs: Iterable[Job], catalog: Catalog) -> InputReport:
+    """Look at every local file that the jobs name, each once however many jobs share it.
+
+    No network and no secrets. What the service might take is not refused.
+    """
+    files = _Files()
+    problems: list[Problem] = []
+    notes: list[str] = []
+    for use in _uses(jobs, catalog):
+        messages, hints = _check(use, catalog, files)
+        problems += [Problem(use.ref.position, message + _more(len(use.jobs))) for message in messages]
+        notes += hints
+    return InputReport(tuple(sorted(problems)), (*notes, *files.notes()))
+
+
+@dataclass(slots=True)
+class _Use:
+    """One reference that jobs share; `ref` is the first of them."""
+
+    ref: MediaRef
+    model: Model
+    limits: MediaLimits
+    jobs: dict[str, float] = field(default_factory=dict)  #: address -> seconds that the job asks for, 0 for all
+
+
+class _Files:
+    """Facts of files, each read once."""
+
+    def __init__(self) -> None:
+        self._facts: dict[Path, MediaFacts | ProbeError] = {}
+
+    def facts(self, path: Path) -> MediaFacts:
+        """Return what a file is; raises `ProbeError`."""
+        if path not in self._facts:
+            try:
+                self._facts[path] = probe(path)
+            except ProbeError as exc:
+                self._facts[path] = exc
+        facts = self._facts[path]
+        if isinstance(facts, ProbeError):
+            raise facts
+        return facts
+
+    def notes(self) -> Iterator[str]:
+        """Yield what should be known about how the files were looked at."""
+        videos = sum(not isinstance(facts, ProbeError) and facts.kind == "video" for facts in self._facts.values())
+        if videos and not has_pyav():
+            what = "1 video was" if videos == 1 else f"{videos} videos were"
+            yield f'PyAV is not installed, so {what} checked by headers only: pip install "wanrun[media]"'
+
+
+def _uses(jobs: Iterable[Job], catalog: Catalog) -> list[_Use]:
+    """Group the references of all jobs; what the spec's own check refuses (unknown kinds, models) is left out."""
+    uses: dict[tuple[object, ...], _Use] = {}
+    for job in jobs:
+        model = catalog.models.get(job.model)
+        for ref in job.media:
+            limits = model.media.get(ref.type) if model else None
+            if model is None or limits is None or ref.kind not in catalog.sources:
+                continue
+            options = json.dumps(dict(ref.options), sort_keys=True, default=str)
+            key = (ref.kind, options, ref.folder, ref.type, model.name)
+            uses.setdefault(key, _Use(ref, model, limits)).jobs[job.address] = _asked_seconds(job)
+    return list(uses.values())
+
+
+def _asked_seconds(job: Job) -> float:
+    asked = job.parameters.get("duration")
+    return asked if isinstance(asked, int | float) else 0
+
+
+def _check(use: _Use, catalog: Catalog, files: _Files) -> tuple[list[str], list[str]]:
+    """Return what is wrong with one reference, and what is only odd."""
+    source = catalog.source(use.ref.kind)
+    try:
+        path = source.locate(use.ref)
+        if path is None:
+            identity = source.identify(use.ref)
+            return list(_inline_problems(use, identity.bytes)), []
+    except SourceError as exc:
+        return [str(exc)], []
+    name = _named(path, use.ref.folder)
+    try:
+        facts = files.facts(path)
+    except ProbeError as exc:
+        return [f"{name} {exc}; {use.model.name} takes {_listed(use.limits.formats)}"], []
+    return [f"{name} {text}" for text in _problems(use, facts)], list(_oddities(use, facts, name))
+
+
+def _named(path: Path, folder: Path) -> str:
+    """Return a path as the spec could write it."""
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else os.fspath(path)
+
+
+def _inline_problems(use: _Use, size: int | None) -> Iterator[str]:
+    """Yield what is wrong with bytes that stand in the spec; a source without a file knows a size only of those."""
+    if size is None:
+        return
+    if not use.limits.data_url:
+        yield f"{use.model.name} takes no data: URL as {use.ref.type}; write a path or a link"
+    elif size > use.limits.max_bytes:
+        yield f"this data: URL holds {_megabytes(size)}; {_most_bytes(use)}"
+
+
+def _problems(use: _Use, facts: MediaFacts) -> Iterator[str]:
+    """Yield how a file exceeds the limits; each text fits behind the file's name."""
+    limits, model = use.limits, use.model.name
+    if facts.format not in limits.formats:
+        yield f"is {facts.format}; {model} takes {_listed(limits.formats)} as {use.ref.type}"
+        return
+    if facts.bytes > limits.max_bytes:
+        yield f"has {_megabytes(facts.bytes)}; {_most_bytes(use)}"
+    if facts.alpha and not limits.alpha:
+        yield f"has an alpha channel; {model} takes images without one"
+    yield from _size_problems(use, facts)
+    yield from _length_problems(use, facts)
+
+
+def _size_problems(use: _Use, facts: MediaFacts) -> Iterator[str]:
+    if facts.width is None or facts.height is None:
+        return
+    limits, size = use.limits, f"is {facts.width} x {facts.height} pixels"
+    short, long = sorted((facts.width, facts.height))
+    if short < limits.min_side or long > limits.max_side:
+        yield f"{size}; {use.model.name} takes sides of {limits.min_side} to {limits.max_side}"
+    if long > limits.max_aspect * short:
+        yield f"{size}, {long / short:.1f} to 1; {use.model.name} takes up to {limits.max_aspect:g} to 1"
+
+
+def _length_problems(use: _Use, facts: MediaFacts) -> Iterator[str]:
+    least, most = use.limits.min_seconds, use.limits.max_seconds
+    if facts.seconds is None or least is None or most is None:
+        return
+    if not least - TOLERANCE_SECONDS <= facts.seconds <= most + TOLERANCE_SECONDS:
+        yield f"is {facts.seconds:.1f} s long; {use.model.name} takes {least:g} to {most:g} s"
+
+
+def _oddities(use: _Use, facts: MediaFacts, name: str) -> Iterator[str]:
+    """Yield what the service takes, though it cannot give what is asked."""
+    if facts.seconds is None:
+        return
+    long = {job: asked for job, asked in use.jobs.items() if asked > facts.seconds + TOLERANCE_SECONDS}
+    for job, asked in list(long.items())[:1]:
+        text = f"{job}: parameters.duration asks for {asked:g} s, and {name} is {facts.seconds:.1f} s long"
+        yield text + _more(len(long))
+
+
+def _more(jobs: int) -> str:
+    return f" (and {jobs - 1} more job{'s' if jobs > 2 else ''})" if jobs > 1 else ""
+
+
+def _most_bytes(use: _Use) -> str:
+    return f"{use.model.name} takes at most {_megabytes(use.limits.max_bytes)}"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / MEBIBYTE:.4g} MB"
+
+
+def _listed(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last

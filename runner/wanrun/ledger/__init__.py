@@ -1,0 +1,13 @@
+"""The ledger: the SQLite file of what happened, and the one place that says what was paid for.
+
+`sql` holds the tables, `database` the file, `rows` what is read, `store` the writing, `lock` the rule that one run at
+a time uses it.
+"""
+
+from __future__ import annotations
+
+from wanrun.ledger.lock import LedgerLock
+from wanrun.ledger.rows import Attempt, AttemptState, DeliveryRow, Entry
+from wanrun.ledger.store import Ledger
+
+__all__ = ["Attempt", "AttemptState", "DeliveryRow", "Entry", "Ledger", "LedgerLock"]

@@ -1,0 +1,124 @@
+"""The SQLite file under the ledger: opening and migrating it, transactions, and errors that name it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+from wanrun.errors import ExitCode, LedgerError
+from wanrun.ledger.sql import MIGRATIONS, PRAGMAS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+class Database:
+    """One SQLite file, read and written synchronously in the thread that calls."""
+
+    def __init__(self, connection: sqlite3.Connection, *, name: str, now: Callable[[], float]) -> None:
+        self._connection, self._name, self._now = connection, name, now
+        self._depth = 0
+
+    @classmethod
+    def open(cls, path: Path, *, now: Callable[[], float]) -> Self:
+        """Open the file at `path`, made with its folder (0700, file 0600) if need be; an older one is migrated.
+
+        Raises `LedgerError` for a file that is no ledger or was written by a newer wanrun.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as exc:
+            raise LedgerError(f"{path}: {exc.strerror}; the ledger's folder must be writable") from exc
+        return cls._connect(str(path), now=now)
+
+    @classmethod
+    def in_memory(cls, *, now: Callable[[], float]) -> Self:
+        """Open one that lasts as long as the object."""
+        return cls._connect(":memory:", now=now)
+
+    @classmethod
+    def _connect(cls, name: str, *, now: Callable[[], float]) -> Self:
+        connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        database = cls(connection, name=name, now=now)
+        try:
+            with database._errors():
+                connection.executescript(PRAGMAS)
+            database._migrate()
+        except BaseException:
+            connection.close()
+            raise
+        return database
+
+    def _migrate(self) -> None:
+        with self._errors():
+            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise LedgerError(f"{self._name} was written by a newer wanrun (version {version}); use that one")
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+            with self._errors():
+                self._connection.executescript(f"BEGIN IMMEDIATE;{script};PRAGMA user_version = {number};COMMIT;")
+
+    def close(self) -> None:
+        """Close the file; it cannot be used afterwards."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make all that is written inside one commit: all of it is on disk, or none. May be nested."""
+        if self._depth:
+            yield
+            return
+        with self._errors():
+            self._connection.execute("BEGIN IMMEDIATE")
+        self._depth = 1
+        try:
+            yield
+        except BaseException:
+            self._rollback()
+            raise
+        else:
+            self._commit()
+        finally:
+            self._depth = 0
+
+    def _commit(self) -> None:
+        try:
+            with self._errors():
+                self._connection.execute("COMMIT")
+        except LedgerError:
+            self._rollback()
+            raise
+
+    def _rollback(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as exc:
+            error = LedgerError(f"{self._name}: {exc}")
+            if getattr(exc, "sqlite_errorname", "") in ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_IOERR_WRITE"):
+                error.exit_code = ExitCode.UNFINISHED
+            raise error from exc
+
+    def _write(self, statement: str, **values: object) -> int:
+        with self.transaction(), self._errors():
+            cursor = self._connection.execute(statement, values)
+            return cursor.lastrowid or 0
+
+    def _read(self, statement: str, **values: object) -> list[sqlite3.Row]:
+        with self._errors():
+            return self._connection.execute(statement, values).fetchall()

@@ -1,0 +1,97 @@
+"""The ledger's tables, with a comment on each column, and the steps from one version of them to the next.
+
+Version 1  the first release.
+
+Money hangs on what is written here, so a commit is on disk before anybody acts on it: a rollback journal and
+`synchronous=EXTRA`. WAL would be faster, but every SQLite before 3.51.3 can lose committed writes in it.
+"""
+
+from __future__ import annotations
+
+PRAGMAS = """
+PRAGMA journal_mode = DELETE;
+PRAGMA synchronous = EXTRA;
+PRAGMA foreign_keys = ON;
+PRAGMA busy_timeout = 5000;
+PRAGMA trusted_schema = OFF;
+"""
+
+VERSION_1 = """
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,                     -- 'account': the service this ledger belongs to
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE entries (                          -- a job as it was asked for: one address, one fingerprint
+    id          INTEGER PRIMARY KEY,
+    address     TEXT NOT NULL,                  -- spec/job
+    fingerprint TEXT NOT NULL,
+    spec_path   TEXT NOT NULL,                  -- below the project root where possible
+    provider    TEXT NOT NULL,
+    model       TEXT NOT NULL,
+    entered_at  REAL NOT NULL,                  -- epoch seconds, as every *_at
+    moved_from  TEXT,                           -- the address that this entry had before
+    unprepared  TEXT,                           -- why the job could not be prepared; null once it could
+    UNIQUE (address, fingerprint)
+);
+
+CREATE TABLE attempts (                         -- an intention to create a task; at most one of an entry gets paid
+    id              INTEGER PRIMARY KEY,
+    entry           INTEGER NOT NULL REFERENCES entries (id),
+    state           TEXT NOT NULL,              -- see rows.AttemptState
+    prompt_key      TEXT NOT NULL,              -- digest of model and prompt as the service keeps them
+    tries           INTEGER NOT NULL DEFAULT 1, -- how often the same create was sent, each time surely in vain before
+    intended_at     REAL NOT NULL,              -- just before the POST of the latest try
+    answered_at     REAL,                       -- when its answer, or the lack of one, was recorded
+    request_id      TEXT,                       -- of the create
+    task_id         TEXT UNIQUE,
+    task_status     TEXT,                       -- as last seen
+    started_at      REAL,                       -- the service began to work, by its own clock
+    ended_at        REAL,                       -- the service ended, by its own clock
+    usage           TEXT,                       -- JSON of types.Usage
+    code            TEXT,                       -- of a refusal or failure
+    message         TEXT,
+    again           INTEGER NOT NULL DEFAULT 0, -- 1: failed by a fault of the service, another attempt is due
+    etag            TEXT,                       -- of the result being downloaded, to go on with it later
+    artifact_sha256 TEXT,
+    artifact_bytes  INTEGER,
+    artifact_suffix TEXT
+);
+CREATE INDEX attempts_by_entry ON attempts (entry);
+CREATE INDEX attempts_by_state ON attempts (state);
+
+CREATE TABLE deliveries (                       -- what became of one artifact at one destination
+    entry           INTEGER NOT NULL REFERENCES entries (id),
+    artifact_sha256 TEXT NOT NULL,
+    options_digest  TEXT NOT NULL,              -- of kind, resolved options and place
+    sink            TEXT NOT NULL,              -- its name in the spec
+    place           TEXT NOT NULL,
+    state           TEXT NOT NULL,              -- delivered, lapsed, failed or conflict
+    receipt         TEXT,                       -- JSON of the sink's own details
+    message         TEXT,
+    at              REAL NOT NULL,
+    PRIMARY KEY (entry, artifact_sha256, options_digest)
+) WITHOUT ROWID;
+CREATE INDEX deliveries_by_place ON deliveries (place);
+
+CREATE TABLE uploads (                          -- files in the service's temporary store
+    key        TEXT NOT NULL,                   -- Identity.key of the bytes
+    provider   TEXT NOT NULL,
+    model      TEXT NOT NULL,                   -- an upload is bound to the model it was made for
+    url        TEXT NOT NULL,
+    expires_at REAL NOT NULL,
+    PRIMARY KEY (key, provider, model)
+) WITHOUT ROWID;
+
+CREATE TABLE events (                           -- append-only
+    id   INTEGER PRIMARY KEY,
+    run  TEXT NOT NULL,
+    at   REAL NOT NULL,
+    name TEXT NOT NULL,
+    job  TEXT,
+    data TEXT NOT NULL                          -- JSON
+);
+"""
+
+#: MIGRATIONS[n] turns version n into version n + 1; `PRAGMA user_version` says where a file stands.
+MIGRATIONS = (VERSION_1,)

@@ -1,0 +1,363 @@
+"""Writing the ledger: each method is one fact, on disk when the method returns.
+
+Synchronous on purpose, in the thread that calls: an entry costs about a millisecond, and nothing may be done about a
+fact before it is on disk. What is read comes back as `rows`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from wanrun.errors import LedgerError
+from wanrun.ledger.database import Database
+from wanrun.ledger.rows import ATTEMPT_COLUMNS, Attempt, AttemptState, DeliveryRow, Entry, attempt_from
+from wanrun.types import MediaUrl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from wanrun.events import Event
+    from wanrun.types import JSON, Artifact, Job, Receipt, Usage
+
+UPLOAD_SPARE_SECONDS = 12 * 3600  #: an upload with less of its 48 hours left is not used again
+
+
+class Ledger(Database):
+    """The record of every job, attempt and delivery, in one SQLite file.
+
+    Every method raises `LedgerError` when the file cannot be read or written, naming it.
+    """
+
+    # Whose ledger it is
+
+    @property
+    def account(self) -> str | None:
+        """The service that this ledger belongs to: `service`, `emulator:ID`, or None before the first answer."""
+        rows = self._read("SELECT value FROM meta WHERE key = 'account'")
+        return rows[0]["value"] if rows else None
+
+    def belong_to(self, account: str) -> None:
+        """Record whose ledger this is; raises `LedgerError` when it already belongs to another."""
+        known = self.account
+        if known is None:
+            self._write("INSERT INTO meta (key, value) VALUES ('account', :account)", account=account)
+        elif known != account:
+            raise LedgerError(
+                f"{self._name} belongs to {_account_words(known)}, but {_account_words(account)} answered; "
+                "use another ledger (--ledger) or the service it belongs to"
+            )
+
+    # A run
+
+    def interrupted(self) -> list[Attempt]:
+        """Turn every create that a dead run left without an answer into an unsure one, and return them."""
+        with self.transaction():
+            rows = self._attempts_in(AttemptState.INTENDED)
+            for attempt in rows:
+                self.unsure(attempt.id, "the run ended before the service's answer was recorded", request_id=None)
+        return [replace(attempt, state=AttemptState.UNSURE) for attempt in rows]
+
+    def note(self, event: Event) -> None:
+        """Append one event."""
+        self._write(
+            "INSERT INTO events (run, at, name, job, data) VALUES (:run, :at, :name, :job, :data)",
+            run=event.run,
+            at=event.at,
+            name=event.name.value,
+            job=event.job,
+            data=json.dumps(dict(event.data), ensure_ascii=False),
+        )
+
+    # Entries
+
+    def entries(self) -> list[Entry]:
+        """Return every entry with its latest attempt and its deliveries, oldest first."""
+        attempts = {
+            row["entry"]: attempt_from(row)
+            for row in self._read(f"SELECT {ATTEMPT_COLUMNS} FROM attempts ORDER BY id")  # noqa: S608  # constant
+        }
+        deliveries: dict[int, list[DeliveryRow]] = {}
+        for row in self._read(_DELIVERIES):
+            deliveries.setdefault(row["entry"], []).append(DeliveryRow(**dict(row)))
+        return [
+            Entry(**dict(row), attempt=attempts.get(row["id"]), deliveries=tuple(deliveries.get(row["id"], ())))
+            for row in self._read(f"{_ENTRIES} ORDER BY id")
+        ]
+
+    def entry(self, entry: int) -> Entry:
+        """Return one entry with its latest attempt and its deliveries."""
+        (row,) = self._read(f"{_ENTRIES} WHERE id = :entry", entry=entry)
+        latest = self._read(f"SELECT {ATTEMPT_COLUMNS} {_OF_ENTRY}", entry=entry)  # constants
+        deliveries = self._read(f"{_DELIVERIES} WHERE entry = :entry", entry=entry)
+        return Entry(
+            **dict(row),
+            attempt=attempt_from(latest[0]) if latest else None,
+            deliveries=tuple(DeliveryRow(**dict(delivery)) for delivery in deliveries),
+        )
+
+    def enter(self, job: Job, *, fingerprint: str, spec_path: str) -> int:
+        """Return the id of the job's entry, made if need be; one that could not be prepared before may be again."""
+        self._write(
+            "INSERT INTO entries (address, fingerprint, spec_path, provider, model, entered_at)"
+            " VALUES (:address, :fingerprint, :spec_path, :provider, :model, :at)"
+            " ON CONFLICT (address, fingerprint) DO UPDATE"
+            " SET unprepared = NULL, spec_path = excluded.spec_path, provider = excluded.provider",
+            address=job.address,
+            fingerprint=fingerprint,
+            spec_path=spec_path,
+            provider=job.provider,
+            model=job.model,
+            at=self._now(),
+        )
+        (row,) = self._read(
+            "SELECT id FROM entries WHERE address = :address AND fingerprint = :fingerprint",
+            address=job.address,
+            fingerprint=fingerprint,
+        )
+        return int(row["id"])
+
+    def move(self, entry: int, *, address: str, spec_path: str) -> None:
+        """Let another address take an entry over, with all that was paid for."""
+        self._write(
+            "UPDATE entries SET moved_from = address, address = :address, spec_path = :spec_path WHERE id = :entry",
+            entry=entry,
+            address=address,
+            spec_path=spec_path,
+        )
+
+    def unprepared(self, entry: int, message: str) -> None:
+        """Record that a job could not be prepared, and why."""
+        self._write("UPDATE entries SET unprepared = :message WHERE id = :entry", entry=entry, message=message)
+
+    # Attempts
+
+    def attempt(self, attempt: int) -> Attempt:
+        """Return one attempt; KeyError for an id that is not there."""
+        rows = self._read(f"SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE id = :id", id=attempt)  # noqa: S608
+        if not rows:
+            raise KeyError(attempt)
+        return attempt_from(rows[0])
+
+    def attempts_in(self, state: AttemptState, entries: Iterable[int]) -> list[Attempt]:
+        """Return the attempts of these entries that are in one state, oldest first."""
+        wanted = set(entries)
+        return [attempt for attempt in self._attempts_in(state) if attempt.entry in wanted]
+
+    def _attempts_in(self, state: AttemptState) -> list[Attempt]:
+        statement = f"SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE state = :state ORDER BY id"  # noqa: S608  # constant
+        return [attempt_from(row) for row in self._read(statement, state=state.value)]
+
+    def intend(self, entry: int, *, prompt_key: str) -> int:
+        """Record, before a POST leaves, that it will; a try surely made in vain before counts as the same attempt.
+
+        Raises `LedgerError` when the entry has an attempt that is, or may be, a paid task.
+        """
+        with self.transaction():
+            rows = self._read(f"SELECT id, state {_OF_ENTRY}", entry=entry)  # constant
+            state = AttemptState(rows[0]["state"]) if rows else None
+            if state not in _MAY_INTEND:
+                raise LedgerError(f"{self._name}: entry {entry} already has an attempt that is {state}")
+            if state is AttemptState.WITHDRAWN:
+                self._write(_INTEND_AGAIN, id=rows[0]["id"], at=self._now())
+                return int(rows[0]["id"])
+            return self._write(_INTEND, entry=entry, prompt_key=prompt_key, at=self._now())
+
+    def withdrawn(self, attempt: int, message: str) -> None:
+        """Record that a create surely made no task."""
+        self._answer(attempt, AttemptState.WITHDRAWN, message=message)
+
+    def refused(self, attempt: int, *, code: str | None, message: str, request_id: str | None) -> None:
+        """Record that the service refused a create."""
+        self._answer(attempt, AttemptState.REFUSED, code=code, message=message, request_id=request_id)
+
+    def unsure(self, attempt: int, message: str, *, request_id: str | None) -> None:
+        """Record that whether a create made a task is not known."""
+        self._answer(attempt, AttemptState.UNSURE, message=message, request_id=request_id)
+
+    def accepted(self, attempt: int, *, task_id: str, request_id: str | None) -> None:
+        """Record the task that a create made; raises `LedgerError` when another attempt has that task already."""
+        self._answer(attempt, AttemptState.IN_FLIGHT, task_id=task_id, request_id=request_id)
+
+    def _answer(
+        self,
+        attempt: int,
+        state: AttemptState,
+        *,
+        task_id: str | None = None,
+        request_id: str | None = None,
+        code: str | None = None,
+        message: str | None = None,
+    ) -> None:
+        self._write(
+            "UPDATE attempts SET state = :state, answered_at = :at, task_id = :task_id, code = :code,"
+            " message = :message, request_id = coalesce(:request_id, request_id) WHERE id = :id",
+            id=attempt,
+            state=state.value,
+            at=self._now(),
+            task_id=task_id,
+            request_id=request_id,
+            code=code,
+            message=message,
+        )
+
+    def seen(self, attempt: int, *, status: str, started_at: float | None) -> None:
+        """Record what a look at a task that has not ended showed."""
+        self._write(
+            "UPDATE attempts SET task_status = :status, started_at = coalesce(:started_at, started_at) WHERE id = :id",
+            id=attempt,
+            status=status,
+            started_at=started_at,
+        )
+
+    def succeeded(self, attempt: int, *, usage: Usage | None, started_at: float | None, ended_at: float | None) -> None:
+        """Record that a task ended well and is billed."""
+        self._write(
+            "UPDATE attempts SET state = 'succeeded', task_status = 'SUCCEEDED', usage = :usage,"
+            " started_at = coalesce(:started_at, started_at), ended_at = :ended_at WHERE id = :id",
+            id=attempt,
+            usage=json.dumps(asdict(usage)) if usage else None,
+            started_at=started_at,
+            ended_at=ended_at,
+        )
+
+    def failed(self, attempt: int, *, status: str, code: str | None, message: str, again: bool) -> None:
+        """Record that a task failed and is not billed; `again` says that another attempt is due."""
+        self._write(
+            "UPDATE attempts SET state = 'failed', task_status = :status, code = :code, message = :message,"
+            " again = :again WHERE id = :id",
+            id=attempt,
+            status=status,
+            code=code,
+            message=message,
+            again=int(again),
+        )
+
+    def ended(self, attempt: int, state: AttemptState, message: str) -> None:
+        """Record an end without a result: undecided, lost, abandoned or dismissed."""
+        self._write(
+            "UPDATE attempts SET state = :state, message = :message WHERE id = :id",
+            id=attempt,
+            state=state.value,
+            message=message,
+        )
+
+    def downloading(self, attempt: int, etag: str | None) -> None:
+        """Record which version of a result is being downloaded, so that the next run can go on with it."""
+        self._write("UPDATE attempts SET etag = :etag WHERE id = :id", id=attempt, etag=etag)
+
+    def fetched(self, attempt: int, artifact: Artifact) -> None:
+        """Record that the result is in the artifact store."""
+        self._write(
+            "UPDATE attempts SET state = 'fetched', artifact_sha256 = :sha256, artifact_bytes = :bytes,"
+            " artifact_suffix = :suffix WHERE id = :id",
+            id=attempt,
+            sha256=artifact.sha256,
+            bytes=artifact.bytes,
+            suffix=artifact.suffix,
+        )
+
+    def service_faults(self, entry: int) -> int:
+        """Return how many tasks of an entry failed by a fault of the service and were made anew."""
+        (row,) = self._read("SELECT count(*) AS n FROM attempts WHERE entry = :entry AND again = 1", entry=entry)
+        return int(row["n"])
+
+    # Deliveries
+
+    def delivered(self, row: DeliveryRow, receipt: Receipt) -> None:
+        """Record a sink's receipt; what other artifact was delivered to that place before has lapsed."""
+        with self.transaction():
+            self._write(_LAPSE, place=row.place, sha256=row.artifact_sha256)
+            self._deliver(row, json.dumps({"bytes": receipt.bytes, **receipt.details}, ensure_ascii=False))
+
+    def undelivered(self, row: DeliveryRow) -> None:
+        """Record that a delivery failed or met other bytes."""
+        self._deliver(row, None)
+
+    def _deliver(self, row: DeliveryRow, receipt: str | None) -> None:
+        self._write(
+            "INSERT OR REPLACE INTO deliveries"
+            " (entry, artifact_sha256, options_digest, sink, place, state, receipt, message, at)"
+            " VALUES (:entry, :artifact_sha256, :options_digest, :sink, :place, :state, :receipt, :message, :at)",
+            **asdict(row),
+            receipt=receipt,
+            at=self._now(),
+        )
+
+    def delivered_to(self, place: str, *, address: str) -> frozenset[str]:
+        """Return the checksums that an address has delivered to a place: what it may replace there."""
+        rows = self._read(_DELIVERED_TO, place=place, address=address)
+        return frozenset(row["artifact_sha256"] for row in rows)
+
+    # Uploads
+
+    def upload(self, key: str, *, provider: str, model: str) -> MediaUrl | None:
+        """Return an upload of these bytes with enough of its life left; None where there is none."""
+        rows = self._read(
+            "SELECT url, expires_at FROM uploads WHERE key = :key AND provider = :provider AND model = :model"
+            " AND expires_at > :until",
+            key=key,
+            provider=provider,
+            model=model,
+            until=self._now() + UPLOAD_SPARE_SECONDS,
+        )
+        return MediaUrl(rows[0]["url"], rows[0]["expires_at"]) if rows else None
+
+    def uploaded(self, key: str, *, provider: str, model: str, media: MediaUrl) -> None:
+        """Record an upload, to be used by every job that names the same bytes."""
+        self._write(
+            "INSERT OR REPLACE INTO uploads (key, provider, model, url, expires_at)"
+            " VALUES (:key, :provider, :model, :url, :expires_at)",
+            key=key,
+            provider=provider,
+            model=model,
+            url=media.url,
+            expires_at=media.expires_at,
+        )
+
+    # Figures
+
+    def recent_seconds(self, *, provider: str, model: str, count: int = 20) -> list[float]:
+        """Return how long the service worked on the latest tasks that ended well, in seconds."""
+        rows = self._read(_RECENT_SECONDS, provider=provider, model=model, count=count)
+        return [row["seconds"] for row in rows]
+
+    def events(self, run: str | None = None) -> list[Mapping[str, JSON]]:
+        """Return the events of a run, or all, in the order they happened, each as its stored columns."""
+        rows = self._read("SELECT run, at, name, job, data FROM events WHERE run = coalesce(:run, run)", run=run)
+        return [{**dict(row), "data": json.loads(row["data"])} for row in rows]
+
+
+def _account_words(account: str) -> str:
+    return "the service itself" if account == "service" else f"the emulator account {account.partition(':')[2]}"
+
+
+_MAY_INTEND = {
+    None,
+    AttemptState.WITHDRAWN,
+    AttemptState.REFUSED,
+    AttemptState.FAILED,
+    AttemptState.DISMISSED,
+}
+
+_ENTRIES = (
+    "SELECT id, address, fingerprint, spec_path, provider, model, unprepared, moved_from FROM entries"
+)
+_DELIVERIES = "SELECT entry, artifact_sha256, options_digest, sink, place, state, message FROM deliveries"
+_OF_ENTRY = "FROM attempts WHERE entry = :entry ORDER BY id DESC LIMIT 1"
+_INTEND = "INSERT INTO attempts (entry, state, prompt_key, intended_at) VALUES (:entry, 'intended', :prompt_key, :at)"
+_INTEND_AGAIN = (
+    "UPDATE attempts SET state = 'intended', tries = tries + 1, intended_at = :at, message = NULL WHERE id = :id"
+)
+_DELIVERED_TO = (
+    "SELECT artifact_sha256 FROM deliveries JOIN entries ON entries.id = deliveries.entry"
+    " WHERE place = :place AND address = :address AND state = 'delivered'"
+)
+_LAPSE = (
+    "UPDATE deliveries SET state = 'lapsed' WHERE place = :place AND state = 'delivered' AND artifact_sha256 <> :sha256"
+)
+_RECENT_SECONDS = (
+    "SELECT ended_at - started_at AS seconds FROM attempts JOIN entries ON entries.id = attempts.entry"
+    " WHERE provider = :provider AND model = :model AND ended_at >= started_at ORDER BY attempts.id DESC LIMIT :count"
+)

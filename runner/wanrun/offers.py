@@ -1,0 +1,152 @@
+"""What plugins may offer: names, kinds with sound option schemas, models; each is checked once, naming its origin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+
+from wanrun.guards import GuardedSink, GuardedSource
+from wanrun.hookspecs import Sink, SinkKind, Source, SourceKind
+from wanrun.models import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from wanrun.guards import Origin
+
+T = TypeVar("T")
+
+NAME = re.compile(r"[a-z][a-z0-9_-]*")  #: of a kind
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+REFERENCES = ("$ref", "$dynamicRef")
+
+
+@dataclass
+class Offers(Generic[T]):
+    """The offers of one sort by name; a name belongs to the plugin that brings it."""
+
+    sort: str  #: for messages: source, sink, model
+    reserved: Mapping[str, Origin] = field(default_factory=dict)
+    _offers: dict[str, T] = field(default_factory=dict)
+    _origins: dict[str, Origin] = field(default_factory=dict)
+
+    def add(self, name: str, offer: T, origin: Origin) -> None:
+        """Keep one offer; raises `PluginError` that cites both plugins for a name that is taken."""
+        other = self.reserved.get(name) or self._origins.get(name)
+        if other is not None:
+            raise origin.error(
+                f'it offers the {self.sort} "{name}", which {other} offers already; remove one of the two'
+            )
+        self._offers[name] = offer
+        self._origins[name] = origin
+
+    def sorted(self) -> dict[str, T]:
+        """Return the offers by name, in the order of names."""
+        return dict(sorted(self._offers.items()))
+
+
+def checked_source(name: object, kind: object, origin: Origin) -> SourceKind:
+    """Return a kind of source that blames its own mistakes on the plugin; raises `PluginError` when unusable."""
+    label = _label("source", name, origin)
+    if not isinstance(kind, SourceKind):
+        raise origin.error(f"{label} is {kind!r:.60}; offer a wanrun.SourceKind")
+    _check_options(kind, label, origin)
+    return replace(kind, build=partial(_build_source, kind.build, label, origin))
+
+
+def checked_sink(name: object, kind: object, origin: Origin) -> SinkKind:
+    """Return a kind of sink that blames its own mistakes on the plugin; raises `PluginError` when unusable."""
+    label = _label("sink", name, origin)
+    if not isinstance(kind, SinkKind):
+        raise origin.error(f"{label} is {kind!r:.60}; offer a wanrun.SinkKind")
+    _check_options(kind, label, origin)
+    return replace(kind, build=partial(_build_sink, kind.build, label, origin))
+
+
+def checked_model(data: Any, origin: Origin) -> Model:
+    """Return the model that a model file's content describes; raises `PluginError` when it does not describe one."""
+    name = data.get("name") if isinstance(data, Mapping) else None
+    if not isinstance(name, str) or not name:
+        raise origin.error(f"it offers {data!r:.60} as a model; offer the content of a model file, with a name")
+    label = f'its model "{name}"'
+    with origin.guard(f"{label} is not described as a model file is"):
+        model = Model.from_json(data)
+    _check_schema(model.job, label, origin)
+    return model
+
+
+def pairs(answer: object, hook: str, origin: Origin) -> list[tuple[Any, Any]]:
+    """Return the items of a hook's answer that must be a mapping."""
+    if not isinstance(answer, Mapping):
+        raise origin.error(f"its {hook} returned {answer!r:.60}; return a mapping from name to kind")
+    return list(answer.items())
+
+
+def items(answer: Any, hook: str, origin: Origin) -> list[Any]:
+    """Return the items of a hook's answer that must be iterable, and may be a generator that fails."""
+    with origin.guard(f"its {hook} returned no usable list"):
+        return list(answer)
+
+
+def _label(sort: str, name: object, origin: Origin) -> str:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise origin.error(f"it offers a {sort} called {name!r:.60}; use a-z, 0-9, - and _, a letter first")
+    return f'its {sort} "{name}"'
+
+
+def _build_source(build: Callable[[], Source], label: str, origin: Origin) -> Source:
+    with origin.guard(f"{label} cannot be built"):
+        built = build()
+    if not isinstance(built, Source):
+        raise origin.error(f"{label} builds {built!r:.60}, which is not a wanrun.Source")
+    return GuardedSource(built, label, origin)
+
+
+def _build_sink(build: Callable[[], Sink], label: str, origin: Origin) -> Sink:
+    with origin.guard(f"{label} cannot be built"):
+        built = build()
+    if not isinstance(built, Sink):
+        raise origin.error(f"{label} builds {built!r:.60}, which is not a wanrun.Sink")
+    return GuardedSink(built, label, origin)
+
+
+def _check_options(kind: SourceKind | SinkKind, label: str, origin: Origin) -> None:
+    _check_schema(kind.options, label, origin)
+    properties = kind.options.get("properties", {})
+    if kind.options.get("type") != "object" or not isinstance(properties, dict):
+        raise origin.error(f'the options of {label} need "type": "object"')
+    for name, schema in properties.items():
+        if not isinstance(schema, dict) or not schema.get("description"):
+            raise origin.error(f'the option "{name}" of {label} has no description')
+    if kind.short is not None and kind.short not in properties:
+        raise origin.error(f'{label} has the short form "{kind.short}", which is not one of its options')
+
+
+def _check_schema(schema: object, label: str, origin: Origin) -> None:
+    if not isinstance(schema, Mapping):
+        raise origin.error(f"the schema of {label} is {schema!r:.60}; give a JSON Schema")
+    if schema.get("$schema", DRAFT) != DRAFT:
+        raise origin.error(f"the schema of {label} is not of draft 2020-12")
+    try:
+        Draft202012Validator.check_schema(dict(schema))
+    except SchemaError as exc:
+        raise origin.error(f"the schema of {label} is wrong at {exc.json_path}: {exc.message}") from exc
+    for reference in _references(schema):
+        if not reference.startswith("#"):  # validators would fetch it
+            raise origin.error(f"the schema of {label} refers to {reference!r:.60}; keep what it needs inside it")
+
+
+def _references(schema: object) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        yield from (schema[key] for key in REFERENCES if isinstance(schema.get(key), str))
+        for value in schema.values():
+            yield from _references(value)
+    elif isinstance(schema, list | tuple):
+        for value in schema:
+            yield from _references(value)

@@ -1,0 +1,89 @@
+"""What a run came to: how every job stands in the ledger at its end, and the exit code that follows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wanrun.engine.stop import gravest
+from wanrun.errors import ExitCode
+from wanrun.plan import is_delivered, standing
+from wanrun.types import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from wanrun.engine.stop import Reason
+    from wanrun.ledger import Entry
+    from wanrun.plan import Plan, PlannedJob
+
+
+@dataclass(frozen=True, slots=True)
+class JobOutcome:
+    """How one job stands at the end of a run."""
+
+    address: str
+    state: State
+    why: str  #: one clause for people; may be empty
+    places: tuple[str, ...]  #: where its artifact is, sink by sink that has given a receipt
+    exit_code: ExitCode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run came to."""
+
+    run: str
+    jobs: tuple[JobOutcome, ...]
+    exit_code: ExitCode
+    reasons: tuple[str, ...]  #: why the run ended early, if it did
+    submitted: int  #: tasks made by this run
+    notes: tuple[str, ...]  #: what could not be checked
+    ledger: Path
+
+    def counts(self) -> Mapping[State, int]:
+        """Return how many jobs are in each state that occurs."""
+        return Counter(job.state for job in self.jobs)
+
+
+def job_outcomes(plan: Plan, entries: Iterable[Entry], *, found_lost: bool) -> tuple[JobOutcome, ...]:
+    """Say how the jobs of a plan stand; `found_lost`: this run is the one that found a result lost."""
+    by_key = {(entry.address, entry.fingerprint): entry for entry in entries}
+    return tuple(
+        _job_outcome(planned, by_key.get((planned.job.address, planned.fingerprint)), found_lost=found_lost)
+        for planned in plan.jobs
+    )
+
+
+def overall(jobs: Iterable[JobOutcome], reasons: Iterable[Reason]) -> ExitCode:
+    """Return the gravest of what the jobs and the reasons to stop call for."""
+    return gravest(iter([*(job.exit_code for job in jobs), *(reason.exit_code for reason in reasons)]))
+
+
+def _job_outcome(planned: PlannedJob, entry: Entry | None, *, found_lost: bool) -> JobOutcome:
+    address = planned.job.address
+    if entry is None:
+        return JobOutcome(address, planned.state, planned.why, (), ExitCode.UNFINISHED)
+    state, _, why = standing(entry, planned.destinations)
+    places = tuple(goal.place for goal in planned.destinations if is_delivered(entry, goal))
+    conflict = any(
+        row is not None and row.state == "conflict"
+        for row in (entry.delivery(goal.digest) for goal in planned.destinations)
+    )
+    return JobOutcome(address, state, why, places, _exit_code(state, conflict=conflict, found_lost=found_lost))
+
+
+def _exit_code(state: State, *, conflict: bool, found_lost: bool) -> ExitCode:
+    match state:
+        case State.DONE:
+            return ExitCode.OK
+        case State.LOST:
+            return ExitCode.LOST if found_lost else ExitCode.ATTENTION
+        case State.FAILED | State.HELD | State.BLOCKED:
+            return ExitCode.ATTENTION
+        case State.TO_DELIVER if conflict:
+            return ExitCode.ATTENTION
+        case _:
+            return ExitCode.UNFINISHED

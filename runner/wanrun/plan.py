@@ -1,0 +1,211 @@
+"""The plan: each job's fingerprint compared with the ledger, giving a state and an action. Reads, never writes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wanrun.errors import SourceError
+from wanrun.fingerprint import digest, fingerprint, options_digest
+from wanrun.ledger import AttemptState, Entry
+from wanrun.types import Action, Problem, State
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from wanrun.catalog import Catalog
+    from wanrun.types import Identity, Job, MediaRef, SinkRef
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One sink of a job, with the place its options lead to."""
+
+    sink: SinkRef
+    place: str
+    digest: str  #: identity of the destination; a sink's name is not part of it
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedJob:
+    """One job, where it stands, and what a run would do for it."""
+
+    job: Job
+    identities: tuple[Identity, ...]
+    fingerprint: str
+    destinations: tuple[Destination, ...]
+    state: State
+    action: Action
+    why: str  #: one clause for people; may be empty
+    entry: Entry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do, job by job, in the order of the specs."""
+
+    jobs: tuple[PlannedJob, ...]
+
+    def count(self, action: Action) -> int:
+        """Return how many jobs have this action."""
+        return sum(planned.action is action for planned in self.jobs)
+
+
+def references(jobs: Iterable[Job]) -> Mapping[str, MediaRef]:
+    """Return every media reference of the jobs once, by its `media_key`."""
+    return {media_key(ref): ref for job in jobs for ref in job.media}
+
+
+def identify(ref: MediaRef, catalog: Catalog) -> Identity | Problem:
+    """Say what a reference is, or what is wrong with it. Slow for files: their bytes are hashed."""
+    try:
+        return catalog.source(ref.kind).identify(ref)
+    except SourceError as exc:
+        return Problem(ref.position, str(exc))
+
+
+def media_key(ref: MediaRef) -> str:
+    """Return what two references that are certainly the same input have in common."""
+    return digest({"kind": ref.kind, "options": dict(ref.options), "folder": str(ref.folder)})
+
+
+def make_plan(
+    jobs: Sequence[Job],
+    identities: Mapping[str, Identity],
+    entries: Iterable[Entry],
+    *,
+    catalog: Catalog,
+    loaded: Collection[str],
+    root: Path,
+    retry_failed: bool = False,
+) -> Plan:
+    """Compare jobs with the ledger's entries.
+
+    `loaded` holds the recorded paths of the specs of this run, `root` the folder they are recorded from: an entry
+    whose spec is loaded and no longer has its address, or whose spec is gone, may be taken over by a job that has
+    the same fingerprint under another address.
+    """
+    entries = list(entries)
+    by_key = {(entry.address, entry.fingerprint): entry for entry in entries}
+    addresses = {entry.address for entry in entries}
+    movable = _movable(entries, {job.address for job in jobs}, loaded=loaded, root=root)
+    return Plan(
+        tuple(
+            _plan_job(job, identities, by_key, addresses, movable, catalog=catalog, retry_failed=retry_failed)
+            for job in jobs
+        )
+    )
+
+
+def _plan_job(
+    job: Job,
+    identities: Mapping[str, Identity],
+    by_key: Mapping[tuple[str, str], Entry],
+    addresses: Collection[str],
+    movable: Mapping[str, list[Entry]],
+    *,
+    catalog: Catalog,
+    retry_failed: bool,
+) -> PlannedJob:
+    mine = tuple(identities[media_key(ref)] for ref in job.media)
+    mark = fingerprint(job, mine)
+    destinations = destinations_of(job, catalog)
+    entry = by_key.get((job.address, mark))
+    if entry is None and movable.get(mark):
+        entry = movable[mark].pop(0)
+        _, action, _ = standing(entry, destinations)
+        return PlannedJob(job, mine, mark, destinations, State.MOVED, action, f"from {entry.address}", entry)
+    if entry is None:
+        state = State.CHANGED if job.address in addresses else State.NEW
+        return PlannedJob(job, mine, mark, destinations, state, Action.SUBMIT, "")
+    state, action, why = standing(entry, destinations)
+    if retry_failed and state is State.FAILED:
+        action = Action.SUBMIT
+    return PlannedJob(job, mine, mark, destinations, state, action, why, entry)
+
+
+def _movable(
+    entries: Iterable[Entry], addresses: Collection[str], *, loaded: Collection[str], root: Path
+) -> dict[str, list[Entry]]:
+    worth = (AttemptState.IN_FLIGHT, AttemptState.SUCCEEDED, AttemptState.FETCHED)
+    movable: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        paid = entry.attempt is not None and entry.attempt.state in worth
+        if paid and entry.address not in addresses and _left_behind(entry, loaded, root):
+            movable[entry.fingerprint].append(entry)
+    return movable
+
+
+def _left_behind(entry: Entry, loaded: Collection[str], root: Path) -> bool:
+    return entry.spec_path in loaded or not (root / entry.spec_path).exists()
+
+
+def destinations_of(job: Job, catalog: Catalog) -> tuple[Destination, ...]:
+    """Return where a job's artifact goes, sink by sink."""
+    found = []
+    for sink in job.sinks:
+        place = catalog.sink(sink.kind).place(sink, job)
+        found.append(Destination(sink, place, options_digest(sink, place)))
+    return tuple(found)
+
+
+def standing(entry: Entry, destinations: Sequence[Destination] | None) -> tuple[State, Action, str]:
+    """Return an entry's state, the action it calls for, and a clause that explains it.
+
+    `destinations` None, where no spec is at hand: the recorded deliveries decide whether the job is done.
+    """
+    if entry.unprepared is not None:
+        return State.FAILED, Action.NOTHING, entry.unprepared
+    if entry.attempt is None:
+        return State.NEW, Action.SUBMIT, ""
+    if entry.attempt.state is AttemptState.FETCHED:
+        return _delivery_standing(entry, destinations)
+    state, action = _STANDING[entry.attempt.state]
+    if entry.attempt.state is AttemptState.FAILED and entry.attempt.again:
+        return State.NEW, Action.SUBMIT, "the last task failed by a fault of the service"
+    return state, action, _why(entry)
+
+
+#: What an attempt's state makes of its job. Until reconciling can settle an unsure attempt, a person has to.
+_STANDING = {
+    AttemptState.INTENDED: (State.HELD, Action.NOTHING),
+    AttemptState.UNSURE: (State.HELD, Action.NOTHING),
+    AttemptState.UNDECIDED: (State.HELD, Action.NOTHING),
+    AttemptState.WITHDRAWN: (State.NEW, Action.SUBMIT),
+    AttemptState.DISMISSED: (State.NEW, Action.SUBMIT),
+    AttemptState.IN_FLIGHT: (State.IN_FLIGHT, Action.RESUME),
+    AttemptState.SUCCEEDED: (State.IN_FLIGHT, Action.RESUME),
+    AttemptState.REFUSED: (State.FAILED, Action.NOTHING),
+    AttemptState.FAILED: (State.FAILED, Action.NOTHING),
+    AttemptState.LOST: (State.LOST, Action.NOTHING),
+    AttemptState.ABANDONED: (State.LOST, Action.NOTHING),
+}
+
+
+def _why(entry: Entry) -> str:
+    attempt = entry.attempt
+    assert attempt is not None
+    if attempt.state in (AttemptState.IN_FLIGHT, AttemptState.SUCCEEDED):
+        return f"task {attempt.task_id}"
+    code = f" ({attempt.code})" if attempt.code else ""
+    return f"{attempt.message or ''}{code}"
+
+
+def _delivery_standing(entry: Entry, destinations: Sequence[Destination] | None) -> tuple[State, Action, str]:
+    assert entry.attempt is not None
+    if destinations is None:
+        rows = [row for row in entry.deliveries if row.artifact_sha256 == entry.attempt.artifact_sha256]
+        missing = [row.sink for row in rows if row.state in ("failed", "conflict")] or ([] if rows else ["every sink"])
+    else:
+        missing = [goal.sink.name for goal in destinations if not is_delivered(entry, goal)]
+    if not missing:
+        return State.DONE, Action.NOTHING, ""
+    return State.TO_DELIVER, Action.DELIVER, "to " + ", ".join(missing)
+
+
+def is_delivered(entry: Entry, destination: Destination) -> bool:
+    """Say whether the entry's artifact has its receipt from this destination."""
+    row = entry.delivery(destination.digest)
+    return row is not None and row.state == "delivered"

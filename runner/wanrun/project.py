@@ -1,0 +1,78 @@
+"""Where a command works: the settings, the plugins, and the folder that holds the ledger and the artifacts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wanrun.registry import load_catalog
+from wanrun.rehearsal import rehearsed
+from wanrun.settings import STATE_FOLDER, Settings, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wanrun.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmulatorOptions:
+    """How the embedded emulator behaves."""
+
+    speed: float = 60  #: shortens queueing and processing, which last minutes at the service
+    edit: str = "auto"  #: or `none`: one ready video for every task
+    faults: Path | None = None
+    deliver: bool = False  #: let sinks that reach beyond this machine deliver for real
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What the caller says about where and against what to work; everything may be left out."""
+
+    folder: Path | None = None  #: where the search for the project root starts; default the working directory
+    config: Path | None = None  #: instead of `wanrun.toml` at the project root
+    base_url: str | None = None
+    ledger: Path | None = None
+    emulator: EmulatorOptions | None = None  #: None: the service itself
+    environ: Mapping[str, str] | None = None  #: default the process's own
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A setup, resolved."""
+
+    setup: Setup
+    settings: Settings
+    ledger_path: Path
+    catalog: Catalog = field(repr=False)
+
+    @property
+    def artifacts(self) -> Path:
+        """The artifact store: beside the ledger."""
+        return self.ledger_path.parent / "artifacts"
+
+    @property
+    def sandbox(self) -> Path | None:
+        """Where `folder` sinks write instead of their own places; None against the service itself."""
+        return self.ledger_path.parent / "out" if self.setup.emulator else None
+
+    def recorded(self, path: Path) -> str:
+        """Return how the ledger names a file: below the project root where possible, so that a checkout may move."""
+        return str(path.relative_to(self.settings.root)) if path.is_relative_to(self.settings.root) else str(path)
+
+
+def open_project(setup: Setup, *, catalog: Catalog | None = None) -> Project:
+    """Resolve a setup; raises `SettingsError` or `PluginError`."""
+    settings = load_settings(start=setup.folder, config=setup.config, base_url=setup.base_url, environ=setup.environ)
+    catalog = catalog or load_catalog()
+    if setup.emulator is not None and not setup.emulator.deliver:
+        catalog = rehearsed(catalog)
+    return Project(setup, settings, _ledger_path(setup, settings), catalog)
+
+
+def _ledger_path(setup: Setup, settings: Settings) -> Path:
+    if setup.ledger is not None:
+        return setup.ledger.absolute()
+    folder = settings.root / STATE_FOLDER
+    return (folder / "emulator" if setup.emulator else folder) / "ledger.db"

@@ -1,0 +1,127 @@
+"""Finds the installed plugins, asks each what it offers and makes the catalog; only this file runs pluggy.
+
+What a plugin does wrong becomes a `PluginError` that names the plugin and its package. Whether an offer is usable is
+decided by `offers`.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import partial
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, cast
+
+import pluggy
+
+from wanrun import hookspecs
+from wanrun.catalog import Catalog
+from wanrun.guards import Origin, said
+from wanrun.models import shipped_models
+from wanrun.offers import Offers, checked_model, checked_sink, checked_source, items, pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from wanrun.events import Event
+    from wanrun.hookspecs import SinkKind, SourceKind
+    from wanrun.models import Model
+
+GROUP = hookspecs.PROJECT  #: the group of entry points that plugins use
+CORE = Origin("wanrun", "the core")
+
+
+def load_catalog(*, plugins: Iterable[object] = (), entry_points: bool = True) -> Catalog:
+    """Return what all plugins offer: the installed ones, unless `entry_points` is off, and the ones given.
+
+    A plugin is a module or any other object with functions marked `wanrun.hookimpl`. The order of installation makes
+    no difference. Raises `PluginError` for one that cannot be imported or that offers something unusable, and when
+    two offer the same name.
+    """
+    loaded = _Plugins()
+    for plugin in plugins:
+        loaded.add(plugin, Origin(getattr(plugin, "__name__", type(plugin).__name__), "given by the program"))
+    for point in metadata.entry_points(group=GROUP) if entry_points else ():
+        origin = _origin(point)
+        loaded.add(_imported(point, origin), origin)
+    return _catalog(loaded)
+
+
+class _Plugins:
+    """The plugins that were registered, each with its origin."""
+
+    def __init__(self) -> None:
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._origins: dict[str, Origin] = {}
+
+    def add(self, plugin: object, origin: Origin) -> None:
+        """Register one plugin; its hooks must exist and be spelt right."""
+        try:
+            self._manager.register(plugin, name=str(origin))
+            self._manager.check_pending()
+        except pluggy.PluginValidationError as exc:
+            raise origin.error(self._misspelt(plugin) or said(exc)) from exc
+        except ValueError as exc:  # pluggy's word for "twice"
+            raise origin.error("it is registered twice; name it in one entry point only") from exc
+        if not self._manager.get_hookcallers(plugin):
+            raise origin.error("it offers nothing: mark its functions with wanrun.hookimpl")
+        self._origins[str(origin)] = origin
+
+    def ask(self, hook: str) -> Iterator[tuple[Origin, Any]]:
+        """Call one hook of every plugin that has it and yield what each answered, by name of plugin."""
+        callers = getattr(self._manager.hook, hook).get_hookimpls()
+        for impl in sorted(callers, key=lambda impl: impl.plugin_name):
+            origin = self._origins[impl.plugin_name]
+            with origin.guard(f"its {hook} failed"):
+                answer = impl.function()
+            if answer is not None:
+                yield origin, answer
+
+    def _misspelt(self, plugin: object) -> str | None:
+        known = [name for name in vars(hookspecs) if name.startswith(f"{hookspecs.PROJECT}_")]
+        for caller in self._manager.get_hookcallers(plugin) or ():
+            if not caller.has_spec():
+                near = get_close_matches(caller.name, known, n=1)
+                hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(known)}"
+                return f'there is no hook "{caller.name}"; {hint}'
+        return None
+
+
+def _origin(point: metadata.EntryPoint) -> Origin:
+    package = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
+    return Origin(point.name, package)
+
+
+def _imported(point: metadata.EntryPoint, origin: Origin) -> object:
+    with origin.guard(f"cannot import {point.value}"):
+        return cast("object", point.load())
+
+
+def _catalog(plugins: _Plugins) -> Catalog:
+    sources: Offers[SourceKind] = Offers("source", reserved={"job": CORE})  # `{job: id}` is the core's own: a chain
+    sinks: Offers[SinkKind] = Offers("sink")
+    models: Offers[Model] = Offers("model")
+    for model in shipped_models():
+        models.add(model.name, model, CORE)
+    for origin, answer in plugins.ask("wanrun_sources"):
+        for name, source in pairs(answer, "wanrun_sources", origin):
+            sources.add(name, checked_source(name, source, origin), origin)
+    for origin, answer in plugins.ask("wanrun_sinks"):
+        for name, sink in pairs(answer, "wanrun_sinks", origin):
+            sinks.add(name, checked_sink(name, sink, origin), origin)
+    for origin, answer in plugins.ask("wanrun_models"):
+        for data in items(answer, "wanrun_models", origin):
+            model = checked_model(data, origin)
+            models.add(model.name, model, origin)
+    return Catalog(sources.sorted(), sinks.sorted(), models.sorted(), partial(_observers, plugins))
+
+
+def _observers(plugins: _Plugins) -> list[Callable[[Event], None]]:
+    """Ask for the observers of one run."""
+    observers = []
+    for origin, answer in plugins.ask("wanrun_observers"):
+        for observer in items(answer, "wanrun_observers", origin):
+            if not callable(observer):
+                raise origin.error(f"its wanrun_observers offers {observer!r:.60}, which cannot be called")
+            observers.append(observer)
+    return observers

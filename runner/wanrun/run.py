@@ -1,0 +1,266 @@
+"""One run: wires specs, ledger, service and engine together, and says at the end how every job stands."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import trio
+
+from wanrun.batch import load_batch, plan_batch
+from wanrun.client import Client, endpoint_for
+from wanrun.engine import run_jobs
+from wanrun.engine.patience import patiently
+from wanrun.engine.stop import Stop
+from wanrun.engine.work import Lane, OpenJob, Work
+from wanrun.engine.world import World
+from wanrun.errors import ExitCode, JobRefused, KeyRefused, LedgerError, ServiceError, WanrunError
+from wanrun.events import EventName
+from wanrun.ledger import AttemptState, Ledger, LedgerLock
+from wanrun.outcome import Outcome, job_outcomes, overall
+from wanrun.plan import Plan, identify, references
+from wanrun.types import Action, Problem, Secret, State
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from pathlib import Path
+
+    import httpx
+
+    from wanrun.batch import Batch
+    from wanrun.events import Event
+    from wanrun.plan import PlannedJob
+    from wanrun.project import Project
+    from wanrun.settings import Provider
+    from wanrun.types import Identity
+
+EMULATOR_KEY = Secret("sk-emulator")
+FLYING = (AttemptState.IN_FLIGHT, AttemptState.SUCCEEDED)
+
+
+@dataclass
+class Run:
+    """One invocation on one or more specs."""
+
+    project: Project
+    observe: Callable[[Event], None] = lambda _: None
+    planned: Callable[[Plan, Batch], None] = lambda _plan, _batch: None  #: hears the plan before it is carried out
+    retry_failed: bool = False
+    world: World = field(default_factory=World)
+    transport: httpx.AsyncBaseTransport | None = None  #: instead of the network, for simulation
+    signals: bool = False  #: listen to SIGINT and SIGTERM
+    _counts: Counter[EventName] = field(default_factory=Counter)
+
+    async def run(self, paths: Sequence[Path]) -> Outcome:
+        """Plan and carry out, and resume what is unfinished.
+
+        Raises `WanrunError` for what is wrong before anything is submitted, and `LedgerError` whenever the ledger
+        cannot be written.
+        """
+        batch = load_batch(paths, self.project)
+        stop = Stop()
+        try:
+            async with trio.open_nursery() as nursery:
+                if self.signals:
+                    await nursery.start(_listen_to_signals, stop)
+                with self._ledger() as ledger:
+                    outcome = await self._run(batch, ledger, stop)
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise _plain(group) from group
+        return outcome
+
+    @contextmanager
+    def _ledger(self) -> Iterator[Ledger]:
+        path = self.project.ledger_path
+        make_private(path.parent)
+        with LedgerLock(path), Ledger.open(path, now=self.world.now) as ledger:
+            yield ledger
+
+    async def _run(self, batch: Batch, ledger: Ledger, stop: Stop) -> Outcome:
+        ledger.interrupted()
+        plan = await self._plan(batch, ledger, stop)
+        work = self._work(plan, batch, ledger, stop)
+        self.planned(plan, batch)
+        work.emit(EventName.RUN_STARTED, jobs=len(plan.jobs), open=len(work.open))
+        if work.open and not stop.reasons:
+            await self._carry_out(work)
+        outcome = self._outcome(work, plan, batch)
+        counts = {state.value: count for state, count in outcome.counts().items()}
+        work.emit(EventName.RUN_FINISHED, exit_code=int(outcome.exit_code), states=dict(counts))
+        return outcome
+
+    async def _plan(self, batch: Batch, ledger: Ledger, stop: Stop) -> Plan:
+        """Compare the batch with the ledger; an empty plan when the run is stopped meanwhile."""
+        identified: dict[str, Identity | Problem] = {}
+        with trio.CancelScope() as scope:
+            stop.bind(scope)
+            for key, ref in references(batch.jobs).items():
+                identified[key] = await self.world.to_thread(identify, ref, self.project.catalog)
+        if scope.cancelled_caught:
+            return Plan(())
+        return plan_batch(batch, identified, ledger.entries(), self.project, retry_failed=self.retry_failed)
+
+    def _work(self, plan: Plan, batch: Batch, ledger: Ledger, stop: Stop) -> Work:
+        observers = [self._count, self.observe, *self.project.catalog.observers()]
+
+        def observe(event: Event) -> None:
+            for observer in observers:
+                observer(event)
+
+        at = datetime.fromtimestamp(self.world.now(), UTC)
+        return Work(
+            run=f"{at:%Y%m%dT%H%M%SZ}-{self.world.random.getrandbits(24):06x}",
+            ledger=ledger,
+            catalog=self.project.catalog,
+            world=self.world,
+            lanes={},
+            artifacts=self.project.artifacts,
+            observe=observe,
+            jobs=_open_jobs(plan, batch, ledger, self.project),
+            stop=stop,
+        )
+
+    def _count(self, event: Event) -> None:
+        self._counts[event.name] += 1
+
+    async def _carry_out(self, work: Work) -> None:
+        make_private(self.project.artifacts)
+        async with AsyncExitStack() as stack:
+            emulator = await stack.enter_async_context(self._emulator()) if self.project.setup.emulator else None
+            for name in sorted({job.provider for job in work.jobs if job.needs_service}):
+                provider = self.project.settings.providers[name]
+                client = await stack.enter_async_context(self._client(provider, emulator))
+                work.lanes[name] = Lane(provider, client)
+            with trio.CancelScope() as scope:
+                work.stop.bind(scope)
+                for lane in work.lanes.values():
+                    await _greet(work, lane)
+            if not work.stop.reasons:
+                await run_jobs(work)
+
+    @asynccontextmanager
+    async def _emulator(self) -> AsyncIterator[str]:
+        """Serve the embedded emulator on loopback, and give its base URL."""
+        from wanrun.emulator import embedded
+
+        options = self.project.setup.emulator
+        assert options is not None
+        folder = self.project.ledger_path.parent / "account"
+        async with embedded(folder, speed=options.speed, edit=options.edit, faults=options.faults) as base_url:
+            yield base_url
+
+    def _client(self, provider: Provider, emulator: str | None) -> Client:
+        if emulator is not None:
+            endpoint, key = endpoint_for(base_url=emulator), EMULATOR_KEY
+        else:
+            region = provider.region or "singapore"
+            endpoint = endpoint_for(region=region, workspace=provider.workspace, base_url=provider.base_url)
+            key = provider.api_key(os.environ if self.project.setup.environ is None else self.project.setup.environ)
+        world = self.world
+        return Client(endpoint, key, transport=self.transport, now=world.now, in_thread=world.to_thread)
+
+    def _outcome(self, work: Work, plan: Plan, batch: Batch) -> Outcome:
+        jobs = job_outcomes(plan, work.ledger.entries(), found_lost=self._counts[EventName.JOB_LOST] > 0)
+        return Outcome(
+            run=work.run,
+            jobs=jobs,
+            exit_code=overall(jobs, work.stop.reasons),
+            reasons=tuple(reason.words for reason in work.stop.reasons),
+            submitted=self._counts[EventName.JOB_SUBMITTED],
+            notes=batch.notes,
+            ledger=self.project.ledger_path,
+        )
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder of wanrun's own state, with its parents (0700); raises `LedgerError` naming it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as exc:
+        raise LedgerError(f"{folder}: {exc.strerror}; wanrun keeps its ledger and artifacts there") from exc
+
+
+def _open_jobs(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> list[OpenJob]:
+    """Enter what is to be submitted, take over what has moved, and return all that this run can move."""
+    with ledger.transaction():
+        entries = [(planned, _entry(planned, ledger, project)) for planned in plan.jobs]
+    jobs = [
+        OpenJob(entry, planned.job.address, _provider(planned), planned.job.model, planned)
+        for planned, entry in entries
+        if planned.action is not Action.NOTHING
+    ]
+    return [*jobs, *_left_behind(plan, batch, ledger, project)]
+
+
+def _entry(planned: PlannedJob, ledger: Ledger, project: Project) -> int:
+    job, spec_path = planned.job, project.recorded(planned.job.spec_path)
+    if planned.entry is None or planned.action is Action.SUBMIT:
+        return ledger.enter(job, fingerprint=planned.fingerprint, spec_path=spec_path)
+    if planned.state is State.MOVED:
+        ledger.move(planned.entry.id, address=job.address, spec_path=spec_path)
+    return planned.entry.id
+
+
+def _provider(planned: PlannedJob) -> str:
+    """Return where the job's task is, or where it is to be made."""
+    entry = planned.entry
+    return entry.provider if entry is not None and planned.action is not Action.SUBMIT else planned.job.provider
+
+
+def _left_behind(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> list[OpenJob]:
+    """Return what is in flight for these specs though they no longer ask for it: paid, so it is fetched and kept."""
+    asked = {planned.entry.id for planned in plan.jobs if planned.entry is not None}
+    loaded = {project.recorded(spec.path.resolve()) for spec in batch.specs}
+    return [
+        OpenJob(entry.id, entry.address, entry.provider, entry.model, None)
+        for entry in ledger.entries()
+        if entry.id not in asked and entry.spec_path in loaded
+        if entry.attempt is not None and entry.attempt.state in FLYING
+    ]
+
+
+async def _greet(work: Work, lane: Lane) -> None:
+    """Learn who answers before anything is asked of it, since two services never share a ledger."""
+
+    async def call() -> None:
+        try:
+            await lane.client.list_tasks(page_size=1)
+        except (KeyRefused, JobRefused):  # whether this key may create is for a create to tell
+            return
+
+    try:
+        await patiently(call, work=work, lane=lane, limiter=lane.queries, what="queries")
+    except ServiceError as exc:
+        work.stop.now(f"the service cannot be reached: {exc}", exc.exit_code)
+        return
+    identity = lane.client.identity
+    work.ledger.belong_to(f"emulator:{identity.emulator}" if identity and identity.emulator else "service")
+
+
+async def _listen_to_signals(stop: Stop, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    """Stop the run at the first signal, and leave at once at the second; the ledger is whole at every instant."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        task_status.started()
+        async for number in received:
+            code = ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.TERMINATED
+            if any(reason.exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED) for reason in stop.reasons):
+                os._exit(code)
+            word = "interrupted" if number == signal.SIGINT else "terminated"
+            stop.now(f"{word}; the state is saved, run again to go on", code)
+
+
+def _plain(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error that the reader can mend, out of all that a nursery collected; else the group."""
+    mendable, rest = group.split(WanrunError)
+    if rest is not None or mendable is None:
+        return group
+    leaf: BaseException = mendable
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    return leaf

@@ -1,0 +1,170 @@
+"""The operator's side: `wanrun.toml` at the project root, the environment and the command line, never a spec.
+
+A key that is not enforced is refused, so that nobody relies on a limit that nothing keeps.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wanrun.errors import SettingsError
+from wanrun.types import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+
+FILE_NAME = "wanrun.toml"
+STATE_FOLDER = ".wanrun"
+BASE_URL_VARIABLE = "DASHSCOPE_HTTP_BASE_URL"  #: the official SDK's own
+API_KEY_VARIABLE = "DASHSCOPE_API_KEY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one provider may be asked for, at most; below the service's own limits, which other programs share."""
+
+    creates_per_second: float = 5  #: the service's own limit
+    tasks_in_flight: int = 10  #: five run at once; a few more, so that the service is never idle
+    queries_per_second: float = 2  #: of the account's 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """One account and region of the service, with its limits."""
+
+    name: str = "default"
+    region: str | None = None
+    workspace: str | None = None
+    base_url: str | None = None
+    api_key_env: str = API_KEY_VARIABLE
+    poll_seconds: float = 15  #: how long a running task waits between looks, at most
+    patience_seconds: float = 120  #: how long a call is made again while the service throttles or does not answer
+    limits: Limits = field(default_factory=Limits)
+
+    def api_key(self, environ: Mapping[str, str]) -> Secret:
+        """Return the key; raises `SettingsError` when its variable is not set."""
+        key = environ.get(self.api_key_env, "").strip()
+        if not key:
+            raise SettingsError(f"no API key: set {self.api_key_env} (or try it out with --emulator)")
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise SettingsError(f"the API key in {self.api_key_env} has characters that no key has; copy it again")
+        return Secret(key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that the operator decides."""
+
+    root: Path  #: the project root, absolute: `wanrun.toml` and the ledger live here
+    providers: Mapping[str, Provider]
+
+    @property
+    def state_folder(self) -> Path:
+        """Where wanrun keeps its ledger and artifacts."""
+        return self.root / STATE_FOLDER
+
+
+def project_root(start: Path) -> Path:
+    """Return the nearest folder from `start` upwards with `wanrun.toml`, `.wanrun` or `.git`, else `start`."""
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if any((folder / mark).exists() for mark in (FILE_NAME, STATE_FOLDER, ".git")):
+            return folder
+    return start
+
+
+def load_settings(
+    *,
+    start: Path | None = None,
+    config: Path | None = None,
+    base_url: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read the settings that hold for the folder `start`; `config` names another file, `base_url` outranks all.
+
+    Raises `SettingsError` naming the file and the key.
+    """
+    environ = os.environ if environ is None else environ
+    root = project_root(start or Path.cwd())
+    path = config or root / FILE_NAME
+    if config is not None and not config.is_file():
+        raise SettingsError(f"{config}: no such file (given by --config)")
+    providers = _providers(_read(path), path) if path.is_file() else {}
+    providers.setdefault("default", Provider())
+    asked = {name: _with_base_url(provider, base_url, environ) for name, provider in providers.items()}
+    return Settings(root=root, providers=asked)
+
+
+def _with_base_url(provider: Provider, flag: str | None, environ: Mapping[str, str]) -> Provider:
+    own = provider.base_url or provider.region or provider.workspace
+    if flag:
+        return replace(provider, base_url=flag, workspace=None)
+    if not own and (variable := environ.get(BASE_URL_VARIABLE, "").strip()):
+        return replace(provider, base_url=variable)
+    return provider
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"{path}: not valid TOML: {exc}") from exc
+    except OSError as exc:
+        raise SettingsError(f"{path}: {exc.strerror}") from exc
+
+
+def _providers(data: Mapping[str, Any], path: Path) -> dict[str, Provider]:
+    _known(data, ["providers"], where="", path=path)
+    tables = data.get("providers", {})
+    if not isinstance(tables, dict):
+        raise SettingsError(f"{path}: providers is not a table; write [providers.default]")
+    return {name: _provider(name, table, path) for name, table in tables.items()}
+
+
+def _provider(name: str, table: object, path: Path) -> Provider:
+    where = f"providers.{name}"
+    values = _values(Provider, table, where=where, path=path, leave=("name",))
+    if "limits" in values:
+        limits = _values(Limits, values["limits"], where=f"{where}.limits", path=path)
+        values["limits"] = Limits(**limits)
+    if "base_url" in values and ("region" in values or "workspace" in values):
+        raise SettingsError(f"{path}: {where} has both base_url and region or workspace; give one of the two")
+    return Provider(name=name, **values)
+
+
+def _values(kind: type, table: object, *, where: str, path: Path, leave: Collection[str] = ()) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path}: {where} is not a table; write [{where}]")
+    allowed = {item.name: str(item.type) for item in fields(kind) if item.name not in leave}
+    _known(table, allowed, where=f"{where}.", path=path)
+    for key, value in table.items():
+        if message := _wrong(allowed[key], value):
+            raise SettingsError(f"{path}: {where}.{key} is {value!r}; give {message}")
+    return dict(table)
+
+
+def _known(table: Mapping[str, Any], allowed: Collection[str], *, where: str, path: Path) -> None:
+    for key in table:
+        if key not in allowed:
+            near = difflib.get_close_matches(key, allowed, n=1)
+            hint = f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(sorted(allowed))}"
+            raise SettingsError(f'{path}: unknown key "{where}{key}"; {hint}')
+
+
+def _wrong(kind: str, value: object) -> str | None:
+    """Say what should be given instead of `value`; None when it is right."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind == "float":
+        return None if number and 0 < value < 1e6 else "a number of more than 0"  # type: ignore[operator]
+    if kind == "int":
+        whole = number and isinstance(value, int) and 0 < value <= 10_000
+        return None if whole else "a whole number from 1 to 10000"
+    if kind == "Limits":
+        return None if isinstance(value, dict) else "a table"
+    return None if isinstance(value, str) and value else "a text in quotes"
