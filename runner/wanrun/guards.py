@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from wanrun.hookspecs import DeliverContext, PrepareContext
     from wanrun.types import Delivery, Job, MediaRef, SinkRef
+
+QUERY = re.compile(r"(\w+://[^\s?#'\"]*)[?#][^\s'\"]*")  #: of a link in a text; it may sign the link
 
 T = TypeVar("T")
 Made = TypeVar("Made", Source, Sink)
@@ -47,8 +50,8 @@ class Origin:
 
 
 def said(exc: BaseException) -> str:
-    """Return an error of foreign code as one line: its class and what it says first."""
-    first = next(iter(str(exc).splitlines()), "")
+    """Return an error of foreign code as one line: its class and what it says first, without the queries of links."""
+    first = QUERY.sub(r"\1?...", next(iter(str(exc).splitlines()), ""))
     return f"{type(exc).__name__}: {first}" if first else type(exc).__name__
 
 
@@ -63,7 +66,8 @@ class _Guarded(Generic[Made]):
     def _answer(self, answer: object, expected: type[T], method: str) -> T:
         if not isinstance(answer, expected):
             wanted = f"wanrun.{expected.__name__}" if expected.__module__.startswith("wanrun") else expected.__name__
-            raise self._origin.error(f"{self._label} answered {answer!r:.60} to {method}; it must be a {wanted}")
+            given = type(answer).__name__  # not the answer itself, which may hold a signed link
+            raise self._origin.error(f"{self._label} answered {method} with a {given}; it must be a {wanted}")
         return answer
 
 

@@ -95,7 +95,8 @@ def _video_by_pyav(path: Path, mime: str, size: int) -> MediaFacts:
 
     _refuse_cut_short(path)  # which the library plays as far as it goes
     try:
-        with av.open(str(path), format="mp4") as container:  # no other demuxer: some open files that the data names
+        # only this demuxer: others open further files that the data names
+        with av.open(str(path), format="mp4", metadata_errors="replace") as container:
             if not container.streams.video:
                 raise ProbeError("has no video in it")
             video = container.streams.video[0]
@@ -103,8 +104,8 @@ def _video_by_pyav(path: Path, mime: str, size: int) -> MediaFacts:
                 kind="video",
                 format=_FORMATS[mime],
                 bytes=size,
-                width=video.width or None,
-                height=video.height or None,
+                width=getattr(video, "width", None) or None,  # an unknown codec has no such attributes
+                height=getattr(video, "height", None) or None,
                 seconds=container.duration / MICROSECONDS if container.duration else None,
                 has_audio=bool(container.streams.audio),
             )

@@ -24,7 +24,8 @@ class Destination:
     """One sink of a job, with the place its options lead to."""
 
     sink: SinkRef
-    place: str
+    place: str  #: as the sink names it
+    recorded: str  #: as the ledger has it: without the project root, so that a checkout may move
     digest: str  #: identity of the destination; a sink's name is not part of it
 
 
@@ -93,7 +94,9 @@ def make_plan(
     movable = _movable(entries, {job.address for job in jobs}, loaded=loaded, root=root)
     return Plan(
         tuple(
-            _plan_job(job, identities, by_key, addresses, movable, catalog=catalog, retry_failed=retry_failed)
+            _plan_job(
+                job, identities, by_key, addresses, movable, catalog=catalog, root=root, retry_failed=retry_failed
+            )
             for job in jobs
         )
     )
@@ -107,11 +110,12 @@ def _plan_job(
     movable: Mapping[str, list[Entry]],
     *,
     catalog: Catalog,
+    root: Path,
     retry_failed: bool,
 ) -> PlannedJob:
     mine = tuple(identities[media_key(ref)] for ref in job.media)
     mark = fingerprint(job, mine)
-    destinations = destinations_of(job, catalog)
+    destinations = destinations_of(job, catalog, root=root)
     entry = by_key.get((job.address, mark))
     if entry is None and movable.get(mark):
         entry = movable[mark].pop(0)
@@ -142,12 +146,13 @@ def _left_behind(entry: Entry, loaded: Collection[str], root: Path) -> bool:
     return entry.spec_path in loaded or not (root / entry.spec_path).exists()
 
 
-def destinations_of(job: Job, catalog: Catalog) -> tuple[Destination, ...]:
-    """Return where a job's artifact goes, sink by sink."""
+def destinations_of(job: Job, catalog: Catalog, *, root: Path) -> tuple[Destination, ...]:
+    """Return where a job's artifact goes, sink by sink; `root` is the project root."""
     found = []
     for sink in job.sinks:
         place = catalog.sink(sink.kind).place(sink, job)
-        found.append(Destination(sink, place, options_digest(sink, place)))
+        recorded = place.removeprefix(f"{root}/")
+        found.append(Destination(sink, place, recorded, options_digest(sink, recorded)))
     return tuple(found)
 
 

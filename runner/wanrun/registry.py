@@ -40,7 +40,7 @@ def load_catalog(*, plugins: Iterable[object] = (), entry_points: bool = True) -
     loaded = _Plugins()
     for plugin in plugins:
         loaded.add(plugin, Origin(getattr(plugin, "__name__", type(plugin).__name__), "given by the program"))
-    for point in metadata.entry_points(group=GROUP) if entry_points else ():
+    for point in sorted(metadata.entry_points(group=GROUP)) if entry_points else ():
         origin = _origin(point)
         loaded.add(_imported(point, origin), origin)
     return _catalog(loaded)

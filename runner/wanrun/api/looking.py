@@ -27,9 +27,7 @@ def load(paths: Sequence[str | PathLike[str]], setup: Setup | None = None) -> Ba
     return load_batch([Path(path) for path in paths], open_project(setup or Setup()))
 
 
-def plan(
-    paths: Sequence[str | PathLike[str]], setup: Setup | None = None, *, retry_failed: bool = False
-) -> Plan:
+def plan(paths: Sequence[str | PathLike[str]], setup: Setup | None = None, *, retry_failed: bool = False) -> Plan:
     """Say what a run of these specs would do: a state and an action for every job.
 
     Needs no key and no network, and writes nothing. Raises as `load` does, and `LedgerError`.

@@ -54,9 +54,7 @@ def status(setup: Setup | None = None, patterns: Sequence[str] = ()) -> list[Job
 
 def _matches(entry: Entry, patterns: Sequence[str]) -> bool:
     job = entry.address.partition("/")[2]
-    return not patterns or any(
-        fnmatchcase(entry.address if "/" in pattern else job, pattern) for pattern in patterns
-    )
+    return not patterns or any(fnmatchcase(entry.address if "/" in pattern else job, pattern) for pattern in patterns)
 
 
 def _standing(entry: Entry) -> JobStanding:
@@ -72,9 +70,7 @@ def _standing(entry: Entry) -> JobStanding:
     )
 
 
-def resolve(
-    job: str, decision: Decision, setup: Setup | None = None, *, task_id: str | None = None
-) -> JobStanding:
+def resolve(job: str, decision: Decision, setup: Setup | None = None, *, task_id: str | None = None) -> JobStanding:
     """Settle one job that is held or lost, and return how it stands then; the next run goes on from there.
 
     `job` is its address, or its id where that is enough; `task_id` goes with `ADOPT`. Raises `SettingsError` when

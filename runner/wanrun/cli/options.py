@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-specs_argument = click.argument(
-    "specs", nargs=-1, required=True, metavar="SPECS...", type=click.Path(path_type=Path)
-)
+specs_argument = click.argument("specs", nargs=-1, required=True, metavar="SPECS...", type=click.Path(path_type=Path))
 format_option = click.option(
     "--format",
     "form",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SUFFIX = ".mp4"  #: what the service makes; never taken from a link or a Content-Type
 DURATION_SLACK_SECONDS = 0.5  #: between the container's duration and the one that the service reports
 CHUNK_BYTES = 1024 * 1024
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ class PartialFile:
 @contextmanager
 def partial_file(path: Path) -> Iterator[PartialFile]:
     """Open a partial file of the store, made if need be (0600)."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | _NO_LINKS, 0o600)
     try:
         yield PartialFile(path, descriptor)
     finally:

@@ -60,7 +60,7 @@ async def _deliver(work: Work, job: OpenJob, planned: PlannedJob, attempt: Attem
         artifact_sha256=artifact.sha256,
         options_digest=destination.digest,
         sink=destination.sink.name,
-        place=destination.place,
+        place=destination.recorded,
         state="delivered",
         message=None,
     )
@@ -71,7 +71,7 @@ async def _deliver(work: Work, job: OpenJob, planned: PlannedJob, attempt: Attem
         fingerprint=planned.fingerprint,
         task_id=attempt.task_id or "",
         usage=attempt.usage,
-        may_replace=work.ledger.delivered_to(destination.place, address=job.address),
+        may_replace=work.ledger.delivered_to(destination.recorded, address=job.address),
     )
     try:
         receipt = await _try(work, delivery)

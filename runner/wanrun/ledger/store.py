@@ -268,7 +268,7 @@ class Ledger(Database):
     def delivered(self, row: DeliveryRow, receipt: Receipt) -> None:
         """Record a sink's receipt; what other artifact was delivered to that place before has lapsed."""
         with self.transaction():
-            self._write(_LAPSE, place=row.place, sha256=row.artifact_sha256)
+            self._write(_LAPSE, place=row.place, entry=row.entry, sha256=row.artifact_sha256)
             self._deliver(row, json.dumps({"bytes": receipt.bytes, **receipt.details}, ensure_ascii=False))
 
     def undelivered(self, row: DeliveryRow) -> None:
@@ -341,9 +341,7 @@ _MAY_INTEND = {
     AttemptState.DISMISSED,
 }
 
-_ENTRIES = (
-    "SELECT id, address, fingerprint, spec_path, provider, model, unprepared, moved_from FROM entries"
-)
+_ENTRIES = "SELECT id, address, fingerprint, spec_path, provider, model, unprepared, moved_from FROM entries"
 _DELIVERIES = "SELECT entry, artifact_sha256, options_digest, sink, place, state, message FROM deliveries"
 _OF_ENTRY = "FROM attempts WHERE entry = :entry ORDER BY id DESC LIMIT 1"
 _INTEND = "INSERT INTO attempts (entry, state, prompt_key, intended_at) VALUES (:entry, 'intended', :prompt_key, :at)"
@@ -354,9 +352,7 @@ _DELIVERED_TO = (
     "SELECT artifact_sha256 FROM deliveries JOIN entries ON entries.id = deliveries.entry"
     " WHERE place = :place AND address = :address AND state = 'delivered'"
 )
-_LAPSE = (
-    "UPDATE deliveries SET state = 'lapsed' WHERE place = :place AND state = 'delivered' AND artifact_sha256 <> :sha256"
-)
+_LAPSE = "UPDATE deliveries SET state = 'lapsed' WHERE place = :place AND state = 'delivered' AND (entry <> :entry OR artifact_sha256 <> :sha256)"
 _RECENT_SECONDS = (
     "SELECT ended_at - started_at AS seconds FROM attempts JOIN entries ON entries.id = attempts.entry"
     " WHERE provider = :provider AND model = :model AND ended_at >= started_at ORDER BY attempts.id DESC LIMIT :count"

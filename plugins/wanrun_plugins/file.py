@@ -1,0 +1,162 @@
+"""Source `file`: a picture goes into the request while it is small, all else into the service's temporary store."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from wanrun import Identity, MediaUrl, SourceError, SourceKind, hookimpl
+from wanrun.sniff import HEAD_BYTES, described, mime_of
+
+if TYPE_CHECKING:
+    from wanrun import MediaRef, PrepareContext
+    from wanrun.types import JSON
+
+INLINE_BYTES = 7 * 1024 * 1024  #: of a picture; base64 makes a third more of it, and one data URL may have 10 MiB
+CHUNK_BYTES = 1024 * 1024
+
+FILE_URL = re.compile(r"file:(?://(?:localhost)?(?P<path>/.*))?", re.DOTALL)
+
+OPTIONS: dict[str, JSON] = {
+    "type": "object",
+    "required": ["path"],
+    "additionalProperties": False,
+    "properties": {
+        "path": {
+            "type": "string",
+            "minLength": 1,
+            "description": "The file's path, from the spec's folder; file:// URLs are taken too.",
+            "examples": ["clips/shot.mp4"],
+        },
+    },
+}
+
+
+class FileSource:
+    """A file of this machine."""
+
+    def __init__(self) -> None:
+        self._digests = _Digests()
+
+    def locate(self, ref: MediaRef) -> Path:
+        """Return the file's path; raises `SourceError` unless it is a file with something in it that can be read."""
+        path = _path(ref)
+        _entry(path, _named(ref))
+        return path
+
+    def identify(self, ref: MediaRef) -> Identity:
+        """Return the digest of the bytes, read once however many jobs use the file."""
+        return self._digests.identity(_path(ref), _named(ref))
+
+    async def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
+        """Return a `data:` URL for a small picture that is not the video to edit, else upload the file."""
+        path = _path(ref)
+        identity = await ctx.to_thread(self.identify, ref)
+        if ref.type != "video" and _inlined_length(identity) <= ctx.inline_bytes_left:
+            return MediaUrl(await ctx.to_thread(_data_url, path, _named(ref), identity))
+        return await ctx.upload(path, key=identity.key, mime=str(identity.mime))
+
+
+class _Digests:
+    """Identities by what the file system says of a file, so that each file is hashed once, in whatever thread."""
+
+    def __init__(self) -> None:
+        self._guard = Lock()
+        self._known: dict[tuple[object, ...], Identity] = {}
+        self._being_read: dict[tuple[object, ...], Lock] = {}
+
+    def identity(self, path: Path, name: str) -> Identity:
+        entry = _entry(path, name)
+        key = (path, entry.st_dev, entry.st_ino, entry.st_size, entry.st_mtime_ns, entry.st_ctime_ns)
+        with self._guard:
+            reading = self._being_read.setdefault(key, Lock())
+        with reading:
+            if key not in self._known:
+                self._known[key] = _read_identity(path, name)
+            return self._known[key]
+
+
+def _named(ref: MediaRef) -> str:
+    """Return the path as the spec writes it, for messages."""
+    return str(ref.options["path"])
+
+
+def _path(ref: MediaRef) -> Path:
+    """Return the path that a reference names; `~` and variables are not expanded."""
+    name = _named(ref)
+    match = FILE_URL.match(name)
+    if match is not None and not match["path"]:
+        raise SourceError(f"{name}: a file URL has three slashes and a full path; for a path from here leave file: out")
+    return ref.folder / (unquote(match["path"]) if match else name)
+
+
+def _entry(path: Path, name: str) -> os.stat_result:
+    """Return what the file system says of a file with something in it."""
+    try:
+        entry = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise SourceError(f"{name}: no such file (paths start at the spec's folder)") from exc
+    except OSError as exc:
+        raise _unreadable(name, exc) from exc
+    except ValueError as exc:  # NUL, or half of a character
+        raise SourceError(f"{name!a}: this cannot be a path") from exc
+    if not stat.S_ISREG(entry.st_mode):
+        what = "a folder" if stat.S_ISDIR(entry.st_mode) else "not a regular file"
+        raise SourceError(f"{name}: this is {what}; name one file")
+    if entry.st_size == 0:
+        raise SourceError(f"{name}: the file is empty")
+    if not os.access(path, os.R_OK):
+        raise SourceError(f"{name}: cannot be read; check its permissions")
+    return entry
+
+
+def _read_identity(path: Path, name: str) -> Identity:
+    digest, size, head = sha256(), 0, b""
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                head = head or chunk[:HEAD_BYTES]
+                size += len(chunk)
+                digest.update(chunk)
+    except OSError as exc:
+        raise _unreadable(name, exc) from exc
+    mime = mime_of(head)
+    if mime is None:
+        raise SourceError(f"{name} is {described(path, head)}; use JPEG, PNG, BMP, WEBP, MP4 or MOV")
+    return Identity(f"sha256:{digest.hexdigest()}", bytes=size, mime=mime)
+
+
+def _inlined_length(identity: Identity) -> float:
+    """Return how many characters of `data:` URL a file becomes; infinite for what may not become one."""
+    mime, size = identity.mime or "", identity.bytes or 0
+    if not mime.startswith("image/") or size > INLINE_BYTES:
+        return float("inf")
+    return len(f"data:{mime};base64,") + 4 * ((size + 2) // 3)
+
+
+def _data_url(path: Path, name: str, identity: Identity) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(INLINE_BYTES + 1)
+    except OSError as exc:
+        raise _unreadable(name, exc) from exc
+    if f"sha256:{sha256(data).hexdigest()}" != identity.key:
+        raise SourceError(f"{name}: the file changed while it was prepared; run again")
+    return f"data:{identity.mime};base64,{b64encode(data).decode('ascii')}"
+
+
+def _unreadable(name: str, exc: OSError) -> SourceError:
+    return SourceError(f"{name}: cannot be read ({exc.strerror or exc})")
+
+
+@hookimpl
+def wanrun_sources() -> dict[str, SourceKind]:
+    """Offer `file`."""
+    return {"file": SourceKind(options=OPTIONS, build=FileSource, short="path")}

@@ -1,0 +1,145 @@
+"""`wanrun run`, the default: plan and carry out specs, showing progress, and say at the end what came of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from wanrun import api
+from wanrun.cli.options import emulator_options, format_option, make_setup, setup_options, specs_argument
+from wanrun.cli.output import counted, printable, say, say_json
+from wanrun.errors import ExitCode, SettingsError
+from wanrun.progress import view_for
+from wanrun.types import Action, State
+
+if TYPE_CHECKING:
+    from wanrun.events import Event
+
+PLACES_SHOWN = 20
+
+
+@click.command()
+@specs_argument
+@setup_options
+@emulator_options
+@click.option("--retry-failed", is_flag=True, help="Submit failed jobs anew; none of them was billed.")
+@click.option("--events", metavar="FILE|-", help="Write every event as a JSON line to FILE, or - for standard output.")
+@click.option("-q", "--quiet", is_flag=True, help="Show only what needs attention while the run lasts.")
+@format_option
+def run(specs: tuple[Path, ...], form: str, retry_failed: bool, events: str | None, quiet: bool, **options: Any) -> int:
+    """Plan and carry out specs, and resume what is unfinished; the default command.
+
+    Each job becomes one task, is watched, and its result is fetched and delivered to its sinks. What is done is
+    never paid for again: running the same specs once more submits nothing. It is safe to stop it at any time.
+    """
+    setup = make_setup(options)
+    if form == "json" and events == "-":
+        raise click.UsageError("--format json and --events - both write to standard output; give --events a file")
+    with ExitStack() as stack:
+        lines = stack.enter_context(_EventLines(events)) if events else None
+        view = stack.enter_context(view_for(quiet=quiet, clean=printable))
+
+        def observe(event: Event) -> None:
+            view(event)
+            if lines is not None:
+                lines.write(event)
+
+        outcome = api.run(
+            specs, setup, retry_failed=retry_failed, observe=observe, planned=_announce(quiet), signals=True
+        )
+    if form == "json":
+        say_json(_json(outcome))
+    else:
+        _sum_up(outcome, err=events == "-")
+    return int(outcome.exit_code)
+
+
+class _EventLines:
+    """The event stream as JSON lines, each whole and flushed."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._stream: TextIO = sys.stdout
+
+    def __enter__(self) -> _EventLines:
+        if self._target != "-":
+            try:
+                self._stream = Path(self._target).open("a", encoding="utf-8")
+            except OSError as exc:
+                raise SettingsError(f"{self._target}: {exc.strerror} (given by --events)") from exc
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._stream is not sys.stdout:
+            self._stream.close()
+
+    def write(self, event: Event) -> None:
+        """Append one event."""
+        self._stream.write(json.dumps(event.to_json(), ensure_ascii=True) + "\n")
+        self._stream.flush()
+
+
+def _announce(quiet: bool) -> Any:
+    def announce(planned: api.Plan, batch: api.Batch) -> None:
+        for note in batch.notes:
+            say(f"note: {note}", err=True)
+        if quiet:
+            return
+        submit, resume = planned.count(Action.SUBMIT), planned.count(Action.RESUME)
+        parts = [counted(len(planned.jobs), "job"), f"{submit} to submit"]
+        parts += [f"{resume} to resume"] if resume else []
+        deliver = planned.count(Action.DELIVER)
+        parts += [f"{deliver} to deliver"] if deliver else []
+        say(", ".join(parts), err=True)
+
+    return announce
+
+
+def _sum_up(outcome: api.Outcome, *, err: bool) -> None:
+    """Say where the results are, what needs a person, and what running again would do."""
+    places = [place for job in outcome.jobs for place in job.places]
+    for place in places[:PLACES_SHOWN]:
+        say(_short(place), err=err)
+    if len(places) > PLACES_SHOWN:
+        say(f"... and {len(places) - PLACES_SHOWN} more: wanrun status", err=err)
+    for job in outcome.jobs:
+        if job.state is not State.DONE and job.exit_code is not ExitCode.UNFINISHED:
+            say(f"{job.address} is {job.state}: {job.why}", err=err)
+    for reason in outcome.reasons:
+        say(reason, err=err)
+    counts = ", ".join(f"{count} {state}" for state, count in outcome.counts().items()) or "no jobs"
+    say(f"{counts}; {_submitted(outcome)}. Ledger: {_short(str(outcome.ledger))}", err=err)
+    if outcome.exit_code is ExitCode.UNFINISHED:
+        say("run again to go on", err=err)
+
+
+def _submitted(outcome: api.Outcome) -> str:
+    return f"{counted(outcome.submitted, 'task')} submitted" if outcome.submitted else "nothing was submitted"
+
+
+def _short(place: str) -> str:
+    """Return a path below the working directory without it."""
+    here = f"{Path.cwd()}/"
+    return place.removeprefix(here)
+
+
+def _json(outcome: api.Outcome) -> dict[str, Any]:
+    return {
+        "run": outcome.run,
+        "exit_code": int(outcome.exit_code),
+        "exit": outcome.exit_code.name.lower(),
+        "submitted": outcome.submitted,
+        "reasons": list(outcome.reasons),
+        "notes": list(outcome.notes),
+        "ledger": str(outcome.ledger),
+        "states": {state.value: count for state, count in outcome.counts().items()},
+        "jobs": [
+            {"job": job.address, "state": job.state.value, "why": job.why, "places": list(job.places)}
+            for job in outcome.jobs
+        ],
+    }

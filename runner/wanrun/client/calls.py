@@ -1,0 +1,135 @@
+"""One HTTP call: the two httpx clients and the way a call with the API key is made.
+
+No call is made twice here and no redirect is followed. The key goes to the service's own addresses only, and is taken
+out of every answer before anything else reads it.
+"""
+
+from __future__ import annotations
+
+import logging
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import httpx
+import trio
+
+from wanrun.client.answers import ServiceIdentity
+from wanrun.client.endpoint import LOOPBACK_HOSTS
+from wanrun.client.fields import short
+from wanrun.client.reading import read_answer, read_json, retry_after_seconds
+from wanrun.client.refusals import Answer, Call, no_answer, refusal, too_late
+from wanrun.client.sending import request_for
+from wanrun.client.text import scrubbed
+from wanrun.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from wanrun.types import Secret
+
+IDENTITY_HEADER = "x-wanrun-emulator"
+_REQUEST_ID_HEADERS = ("x-request-id", "x-dashscope-request-id", "x-acs-request-id")
+
+
+def http_clients(
+    transport: httpx.AsyncBaseTransport | None,
+    *,
+    timeouts: Sequence[httpx.Timeout],
+    max_connections: int,
+) -> tuple[httpx.AsyncClient, httpx.AsyncClient]:
+    """Return a client for calls with the key and one for links and uploads, which never sees it, by their `timeouts`.
+
+    Proxies and certificates of the environment hold, but never a proxy for this machine. Raises `SettingsError` when
+    they cannot be used.
+    """
+    _hush()
+    try:
+        verify = True if transport is not None else httpx.create_ssl_context()
+        api, links = (
+            httpx.AsyncClient(
+                transport=transport,
+                verify=verify,
+                timeout=timeout,
+                limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
+                mounts={f"all://[{host}]" if ":" in host else f"all://{host}": None for host in LOOPBACK_HOSTS},
+                headers={"User-Agent": f"wanrun/{metadata.version('wanrun')}", "Accept-Encoding": "identity"},
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # no call leaves a trace in the next
+                follow_redirects=False,
+            )
+            for timeout in timeouts
+        )
+    except (ValueError, ImportError, OSError, httpx.InvalidURL):
+        where = "look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
+        raise SettingsError(f"the environment names a proxy or certificates that cannot be used; {where}") from None
+    return api, links
+
+
+def _hush() -> None:
+    """Silence the loggers that would print whole URLs, signatures and all."""
+    for name in ("httpx", "httpcore"):
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logger.level, logging.WARNING))
+
+
+class Caller:
+    """Makes calls with the API key, each within a total time, and reads their answers within bounds."""
+
+    def __init__(self, http: httpx.AsyncClient, key: Secret, *, now: Callable[[], float]) -> None:
+        value = key.reveal()
+        if not value or not value.isascii() or not value.isprintable() or " " in value:
+            raise SettingsError(
+                "the API key is empty or holds a character that no key has, such as a space or a newline"
+            )
+        self._http, self._key, self._now = http, key, now
+        # A made-up key such as "test" or "dashscope" is no secret, and answers are full of such words.
+        self._hidden = (value,) if len(value) >= (8 if value.startswith("sk-") else 16) else ()
+        self.identity: ServiceIdentity | None = None  #: who gave the latest answer; None before the first
+
+    async def accepted(
+        self,
+        call: Call,
+        method: str,
+        url: str,
+        *,
+        seconds: float,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        content: bytes = b"",
+    ) -> Answer:
+        """Make one call, all of it within `seconds`, and return its answer; raises `ServiceError` unless it is 2xx."""
+        seen: list[httpx.Response] = []
+        broken: Exception | None = None
+        with trio.move_on_after(seconds):
+            try:
+                signed = {"Authorization": f"Bearer {self._key.reveal()}", **(headers or {})}
+                request = request_for(self._http, method, url, headers=signed, params=params, content=content)
+                answer = await self._exchange(request, seen)
+            except call.surprises as exc:
+                broken = exc  # raised below: as its context, it could show what it holds
+            else:
+                if answer.ok:
+                    return answer
+                raise refusal(call, answer)
+        request_id = self._request_id(seen[0].headers) if seen else None
+        if broken is None:
+            raise too_late(call, seconds, url=url, request_id=request_id)
+        raise no_answer(call, broken, url=url, secrets=(self._key.reveal(),), request_id=request_id)
+
+    async def _exchange(self, request: httpx.Request, seen: list[httpx.Response]) -> Answer:
+        response = await self._http.send(request, stream=True)
+        seen.append(response)
+        headers = response.headers
+        self.identity = ServiceIdentity(self._header(headers, IDENTITY_HEADER))
+        text = self._scrubbed((await read_answer(response)).decode("utf-8", "replace"))
+        wait = retry_after_seconds(headers.get("retry-after"), now=self._now())
+        return Answer(response.status_code, read_json(text), text, self._request_id(headers), wait)
+
+    def _request_id(self, headers: httpx.Headers) -> str | None:
+        return next(filter(None, (self._header(headers, name) for name in _REQUEST_ID_HEADERS)), None)
+
+    def _header(self, headers: httpx.Headers, name: str) -> str | None:
+        return short(self._scrubbed(headers.get(name, "")))
+
+    def _scrubbed(self, foreign: str) -> str:
+        return scrubbed(foreign, self._hidden)

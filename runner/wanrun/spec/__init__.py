@@ -1,0 +1,157 @@
+"""The spec language: YAML files in, checked jobs out, or every problem at its line and column.
+
+    document   bytes -> YAML -> nodes that know where they stand
+    structure  first pass: the document as written, templates left out
+    expand     vars, defaults, matrix, templates -> drafts of jobs
+    jobs       second pass: every draft against its model, sources and sinks -> jobs
+
+A spec is data: nothing is read but the files named and the folders that a glob looks into.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wanrun.spec.document import read
+from wanrun.spec.expand import Expander, id_mark
+from wanrun.spec.jobs import JobMaker, Shop
+from wanrun.spec.matrix import CASE
+from wanrun.spec.nodes import MapNode, ScalarNode
+from wanrun.spec.printed import printed_schema
+from wanrun.spec.report import START, Report
+from wanrun.spec.sinks import Places, SinkMaker
+from wanrun.spec.structure import check_structure
+from wanrun.spec.template import MAX_VALUES, TooMuch
+from wanrun.spec.words import id_fault, shown, slug
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from wanrun.catalog import Catalog
+    from wanrun.spec.document import Document
+    from wanrun.spec.expand import Draft
+    from wanrun.types import Job, Position, Problem
+
+__all__ = ["Loaded", "Spec", "load", "printed_schema"]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One spec file and its jobs."""
+
+    name: str
+    path: Path  #: as it was given
+    folder: Path  #: absolute; relative paths in the spec start here
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What `load` found. With problems, `specs` holds only what was not wrong and is not to be run."""
+
+    specs: tuple[Spec, ...]
+    problems: tuple[Problem, ...]  #: in the order of the files, then by line and column
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """All jobs, in the order written."""
+        return tuple(job for spec in self.specs for job in spec.jobs)
+
+
+def load(paths: Sequence[Path], *, catalog: Catalog, providers: Collection[str] = ("default",)) -> Loaded:
+    """Read specs and return their jobs and everything that is wrong with them; a file named twice is read once.
+
+    Nothing that a file contains makes this raise; `catalog` may, when a plugin cannot build a sink (`WanrunError`).
+    """
+    loader = _Loader(catalog, providers)
+    specs = [loader.load(path, Path(absolute)) for absolute, path in _distinct(paths).items()]
+    problems = [problem for report in loader.reports for problem in report.problems()]
+    return Loaded(tuple(spec for spec in specs if spec), tuple(problems))
+
+
+def _distinct(paths: Sequence[Path]) -> dict[str, Path]:
+    """Return the paths as given by the files they lead to, links followed."""
+    distinct: dict[str, Path] = {}
+    for path in paths:
+        distinct.setdefault(os.path.realpath(path), path)
+    return distinct
+
+
+class _Loader:
+    """Loads the specs of one call, which may not be in each other's way."""
+
+    def __init__(self, catalog: Catalog, providers: Collection[str]) -> None:
+        self.reports: list[Report] = []
+        self._shop = Shop(catalog, providers)
+        self._places = Places(catalog)
+        self._names: dict[str, Position] = {}
+
+    def load(self, path: Path, absolute: Path) -> Spec | None:
+        report = Report(path)
+        self.reports.append(report)
+        document = read(path, report)
+        if document is None:
+            return None
+        if not isinstance(document.root, MapNode):
+            what = shown(document.root.plain())
+            report.add(document.root, f"a spec is a mapping that starts with version: 1; this is {what}")
+            return None
+        name = self._name(document.root, path, report)
+        jobs = self._jobs(document, report, name, absolute)
+        return Spec(name, path, absolute.parent, tuple(jobs))
+
+    def _name(self, root: MapNode, path: Path, report: Report) -> str:
+        """Return the spec's name; one that cannot be used or is taken is reported."""
+        node = root.get("name")
+        if node is not None and not (isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value):
+            return path.stem  # the first pass says what is wrong with it
+        name, at = (path.stem, START) if node is None else (str(node.plain()), node)
+        if fault := id_fault(name):
+            whose = "the file's name makes" if node is None else "this is"
+            report.add(at, f'{whose} the name of the spec {shown(name)}, and {fault}; write name: "{slug(name)}"')
+        elif name in self._names:
+            report.add(at, f'another spec is called "{name}" too, at {self._names[name]}; rename one of them')
+        else:
+            self._names[name] = report.position(at)
+        return name
+
+    def _jobs(self, document: Document, report: Report, name: str, path: Path) -> list[Job]:
+        root = document.root
+        assert isinstance(root, MapNode)
+        broken = check_structure(root, report, self._shop.sources)
+        expander = Expander(document, report, name=name, folder=path.parent, broken=broken)
+        sinks = SinkMaker(root.get("sinks"), self._shop.sinks, expander, report, path.parent)
+        maker = JobMaker(self._shop, report, name=name, path=path, sinks=sinks)
+        jobs: dict[str, Job] = {}
+        taken: dict[str, tuple[MapNode, str]] = {}
+        drafts = 0
+        try:
+            for drafts, draft in enumerate(expander.drafts(), 1):  # noqa: B007  # counted for the check below
+                _take_id(draft, taken, report)
+                if job := maker.make(draft):
+                    jobs.setdefault(job.id, job)
+        except TooMuch:
+            report.add(START, f"the templates of this spec make more than {MAX_VALUES:,} values; split it")
+        if len(jobs) < drafts and not len(report):
+            raise AssertionError(f"{path}: a job was lost without a word")
+        for job in jobs.values():
+            self._places.check(job, report)
+        return list(jobs.values())
+
+
+def _take_id(draft: Draft, taken: dict[str, tuple[MapNode, str]], report: Report) -> None:
+    """Report a job whose id another one has."""
+    case = draft.combination.case
+    if not draft.id or draft.id not in taken:
+        taken[draft.id] = draft.node, case
+        return
+    other, other_case = taken[draft.id]
+    if draft.node is other:
+        both = f"{other_case} and {case.removeprefix(CASE)}"
+        report.add(id_mark(other), f'two combinations make the id "{draft.id}" ({both}); add what tells them apart')
+    else:
+        where = report.position(id_mark(other))
+        report.add(id_mark(draft.node), f'the id "{draft.id}" is taken by the job at {where}', case)

@@ -1,0 +1,139 @@
+"""One-key mappings, `{file: {path: a.png}}`: the key is a kind that a plugin offers, its value that kind's options.
+
+Also the short form of a media value, a bare text that says its kind by how it starts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wanrun.spec.nodes import Entry, MapNode, Mark, Node, Placed, ScalarNode, map_of
+from wanrun.spec.sentences import Checker, dotted
+from wanrun.spec.template import has_template
+from wanrun.spec.words import did_you_mean, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from wanrun.hookspecs import SinkKind, SourceKind
+
+    Tell = Callable[[Placed, str], None]
+
+PASSED_ON = ("data:", "ark_asset_", "oss://dashscope-instant/")  #: what the service understands as it stands
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A kind and its options."""
+
+    kind: str
+    options: MapNode
+    at: Placed
+
+
+class Kinds:
+    """All kinds of one sort (`source` or `sink`), with their options' schemas compiled at first use."""
+
+    def __init__(self, sort: str, kinds: Mapping[str, SourceKind] | Mapping[str, SinkKind]) -> None:
+        self.sort = sort
+        self._kinds = kinds
+        self._checkers: dict[str, Checker] = {}
+
+    def choose(self, node: MapNode, label: str, tell: Tell) -> Chosen | None:
+        """Return the kind that a mapping names, or tell why it names none; options are not checked yet."""
+        keys = list(node.entries)
+        if len(keys) != 1:
+            held = f"has {len(keys)} keys" if keys else "is empty"
+            tell(node, f"{label} {held}; give one key, the kind of {self.sort}: {self._installed()}")
+            return None
+        kind = keys[0]
+        entry = node.entries[kind]
+        if kind not in self._kinds:
+            tell(entry.key, self._unknown(kind))
+            return None
+        return self._with_options(kind, entry, f"{label}.{kind}", tell)
+
+    def bare(self, kind: str, node: ScalarNode, tell: Tell) -> Chosen | None:
+        """Return a kind whose short option is a bare text, or tell why there is none."""
+        if kind not in self._kinds:
+            tell(node, self._unknown(kind))
+            return None
+        return self._short(kind, node, node, kind, tell)
+
+    def check(self, chosen: Chosen, label: str, tell: Tell, *, templates: bool = False) -> bool:
+        """Check the options by the kind's own schema and say whether nothing is wrong."""
+        if chosen.kind not in self._checkers:
+            self._checkers[chosen.kind] = Checker(self._kinds[chosen.kind].options)
+        faults = list(self._checkers[chosen.kind].faults(chosen.options, dotted(label), templates=templates))
+        for at, message, _ in faults:
+            tell(at, message)
+        return not faults
+
+    def main_option(self, chosen: Chosen) -> Placed:
+        """Return where the option stands that says the most: the one that a bare text would give, if it is there."""
+        short = self._kinds[chosen.kind].short
+        return (chosen.options.get(short) if short else None) or chosen.options
+
+    def _with_options(self, kind: str, entry: Entry, label: str, tell: Tell) -> Chosen | None:
+        if isinstance(entry.node, MapNode):
+            return Chosen(kind, entry.node, entry.key)
+        if isinstance(entry.node, ScalarNode) and isinstance(entry.node.value, str):
+            return self._short(kind, entry.node, entry.key, label, tell)
+        tell(entry.node, f"{label} is {shown(entry.node.plain())}; give its options as a mapping")
+        return None
+
+    def _short(self, kind: str, node: ScalarNode, at: Placed, label: str, tell: Tell) -> Chosen | None:
+        short = self._kinds[kind].short
+        if short is None:
+            tell(node, f"{label} is {shown(node.value)}; give its options as a mapping, as it has no short form")
+            return None
+        return Chosen(kind, map_of({short: Entry(Mark(node.line, node.column), node)}, node), at)
+
+    def _unknown(self, kind: str) -> str:
+        guess = did_you_mean(kind, self._kinds, "")
+        near = guess if guess.endswith("?") else ";"
+        return f"no plugin offers the {self.sort} {shown(kind)}{near} installed: {self._installed()}"
+
+    def _installed(self) -> str:
+        return ", ".join(self._kinds) or "none"
+
+
+def media_value(node: Node, label: str, sources: Kinds, tell: Tell) -> Chosen | None:
+    """Return the source that a media value names, in short or long form, or tell what is wrong with it.
+
+    A short form with a template in it says its kind only when that is filled in; until then None, without a word.
+    """
+    if isinstance(node, MapNode):
+        return sources.choose(node, label, tell)
+    if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
+        tell(node, f"{label} is {shown(node.plain())}; give a link, a path, or one key, the kind of source")
+        return None
+    if has_template(node.value):
+        return None
+    if not node.value:
+        tell(node, f"{label} is empty; give a link, a path, or one key, the kind of source")
+        return None
+    if fault := _no_short_form(node.value, label):
+        tell(node, fault)
+        return None
+    return sources.bare(_short_kind(node.value), node, tell)
+
+
+def _short_kind(text: str) -> str:
+    if text.startswith(PASSED_ON):
+        return "url"
+    return "http" if text.lower().startswith(("http://", "https://")) else "file"
+
+
+def _no_short_form(text: str, label: str) -> str | None:
+    """Say why a text is no short form, or None: links and paths are, other schemes need their options."""
+    scheme = found.group(1).lower() if (found := _SCHEME.match(text)) else ""
+    if scheme == "oss" and not text.startswith(PASSED_ON):
+        return f"{label} is {shown(text)}, which needs a signature; write {{oss: {{bucket: ..., key: ...}}}}"
+    if scheme and scheme not in ("http", "https", "file", "oss"):
+        return f"{label} is {shown(text)}; give an http:// or https:// link, a path, or one key, the kind of source"
+    return None

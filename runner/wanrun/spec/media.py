@@ -1,0 +1,74 @@
+"""The media of a job: each item's media type by the model, its source by the installed kinds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wanrun.spec.expand import tell_of
+from wanrun.spec.kinds import media_value
+from wanrun.spec.nodes import ListNode, MapNode
+from wanrun.spec.words import either
+from wanrun.types import MediaRef
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wanrun.spec.demands import Demands
+    from wanrun.spec.expand import Draft
+    from wanrun.spec.kinds import Kinds, Tell
+    from wanrun.spec.nodes import Entry, Node
+    from wanrun.spec.report import Report
+
+Refs = tuple[MediaRef, ...]
+
+
+class MediaMaker:
+    """Turns the media of one spec's drafts into references."""
+
+    def __init__(self, sources: Kinds, report: Report, folder: Path) -> None:
+        self._sources, self._report, self._folder = sources, report, folder
+        self._fixed: dict[tuple[int, str], tuple[Node, Refs | None]] = {}  # the node is kept: its id stays its own
+
+    def refs(self, draft: Draft, demands: Demands) -> Refs | None:
+        """Return the references of a job, or None when something is wrong with them; that is reported."""
+        if "media" in draft.broken:
+            return None
+        node = draft.fields.get("media")
+        if node is None or "media" in draft.made:
+            return self._refs(node, draft, demands)
+        key = id(node), demands.model.name
+        if key not in self._fixed:
+            self._fixed[key] = node, self._refs(node, draft, demands)
+        return self._fixed[key][1]
+
+    def _refs(self, node: Node | None, draft: Draft, demands: Demands) -> Refs | None:
+        tell = tell_of(draft, "media", self._report)
+        items = [self._typed(item, demands) for item in (node.items if isinstance(node, ListNode) else [])]
+        typed = [item for item in items if item]
+        refs = [ref for media_type, entry in typed if (ref := self._ref(media_type, entry, demands, tell))]
+        if len(typed) < len(items):  # one of them may have been meant for what would be missing
+            return None
+        places = [(media_type, entry.key) for media_type, entry in typed]
+        fine = demands.check_counts(places, draft.node, self._report.add)
+        return tuple(refs) if fine and len(refs) == len(items) else None
+
+    def _typed(self, item: Node, demands: Demands) -> tuple[str, Entry] | None:
+        """Return the one media type of an item and its value."""
+        own = list(item.own()) if isinstance(item, MapNode) else []
+        if len(own) != 1:
+            held = f"{len(own)} keys" if own else "none"
+            types = either(demands.model.media)
+            self._report.add(item, f"a media item has one key, its media type ({types}); this one has {held}")
+            return None
+        return own[0] if demands.media_limits(own[0][0], own[0][1].key, self._report.add) else None
+
+    def _ref(self, media_type: str, entry: Entry, demands: Demands, tell: Tell) -> MediaRef | None:
+        chosen = media_value(entry.node, media_type, self._sources, tell)
+        if not chosen or not self._sources.check(chosen, f"{media_type}.{chosen.kind}", tell):
+            return None
+        at = self._sources.main_option(chosen)
+        options = chosen.options.plain()
+        if str(options.get("url", "")).startswith("data:") and not demands.model.media[media_type].data_url:
+            tell(at, f"{demands.model.name} takes no data: URL as {media_type}; give a link or a file")
+            return None
+        return MediaRef(media_type, chosen.kind, options, self._folder, self._report.position(at))

@@ -1,0 +1,166 @@
+"""Checks nodes against a JSON Schema and says what is wrong in sentences, each at the line where it can be mended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.validators import extend
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from wanrun.spec.allowed import EXAMPLE_CHARACTERS, allowed
+from wanrun.spec.nodes import ListNode, MapNode, ScalarNode, scalars
+from wanrun.spec.quick import quick
+from wanrun.spec.template import has_template
+from wanrun.spec.words import did_you_mean, flow, nearest, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from jsonschema.exceptions import ValidationError
+
+    from wanrun.spec.nodes import Node, Placed
+    from wanrun.types import JSON
+
+#: A fault: where, what, and the path to the value that is wrong.
+Fault = tuple["Placed", str, tuple[str | int, ...]]
+
+#: How messages call the value at a path.
+Naming = Callable[[Sequence[str | int]], str]
+
+_SIZES = {"minItems": "items", "maxItems": "items", "minProperties": "keys", "maxProperties": "keys"}
+
+
+def _integer(checker: Any, value: object) -> bool:
+    """JSON Schema takes 5.0 for an integer; a fingerprint should not depend on how a number is spelt."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_Validator: Any = extend(  # type: ignore[no-untyped-call]  # the stubs leave it open
+    Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _integer)
+)
+
+
+class Checker:
+    """One schema, compiled; nothing it refers to is ever fetched."""
+
+    def __init__(self, schema: Mapping[str, JSON]) -> None:
+        self._schema = schema
+        self._validator = _Validator(dict(schema), registry=Registry())
+        self._quick = quick(schema)
+
+    def part(self, name: str) -> Checker | None:
+        """Return the checker of one property, which may still refer to the whole schema's definitions."""
+        properties = self._schema.get("properties")
+        if not isinstance(properties, dict) or name not in properties:
+            return None
+        part = copy(self)
+        part._validator = self._validator.evolve(schema=properties[name])
+        part._quick = quick(properties[name])
+        return part
+
+    def faults(self, node: Node, name: Naming, *, templates: bool = False) -> Iterator[Fault]:
+        """Yield what is wrong with a node; `templates` leaves out values whose templates are not filled in yet."""
+        if self._quick and self._quick(node.plain()):
+            return
+        try:
+            errors = list(self._validator.iter_errors(node.plain()))
+        except Unresolvable as exc:
+            yield (
+                node,
+                f"{name(())} cannot be checked: its schema refers to {shown(exc.ref)}, which it does not hold",
+                (),
+            )
+            return
+        for error in errors:
+            path = tuple(error.absolute_path)
+            at = _walk(node, path)
+            if not (templates and _undecided(error, at)):
+                yield from _sentences(error, at, name(path), path)
+
+
+def _walk(node: Node, path: Sequence[str | int]) -> Node:
+    for step in path:
+        if isinstance(node, MapNode):
+            node = node.entries[str(step)].node
+        elif isinstance(node, ListNode):
+            node = node.items[int(step)]
+    return node
+
+
+def dotted(label: str) -> Naming:
+    """Return a naming of values below the one called `label`: `parameters.duration`, `media item 2`."""
+    return lambda path: label + "".join(f" item {step + 1}" if isinstance(step, int) else f".{step}" for step in path)
+
+
+def _undecided(error: ValidationError, node: Node) -> bool:
+    """Say whether an error may vanish once templates are filled in; keys are never templates."""
+    if isinstance(error.schema, dict) and error.schema.get("x-templates") is False:
+        return False
+    if isinstance(node, ScalarNode):
+        return isinstance(node.value, str) and has_template(node.value)
+    if error.validator in ("required", "additionalProperties", "type", "propertyNames", *_SIZES):
+        return False
+    return any(isinstance(leaf.value, str) and has_template(leaf.value) for leaf in scalars(node))
+
+
+def _sentences(error: ValidationError, node: Node, label: str, path: tuple[str | int, ...]) -> Iterator[Fault]:
+    schema = error.schema if isinstance(error.schema, dict) else {}
+    if "propertyNames" in error.absolute_schema_path and isinstance(node, MapNode):
+        key = str(error.instance)
+        yield node.entries[key].key, f"{shown(key)} cannot be a name here; give {allowed(schema)}", (*path, key)
+    elif error.validator in ("additionalProperties", "unevaluatedProperties") and isinstance(node, MapNode):
+        yield from _unknown_keys(error, node, label, path)
+    elif error.validator == "required" and isinstance(node, MapNode):
+        required: Any = error.validator_value
+        for key in required:
+            if key not in node and not _misspelt(key, node, schema):
+                yield node, _missing(key, label, schema), path
+    else:
+        yield node, _about_value(error, node, label, schema), path
+
+
+def _unknown_keys(error: ValidationError, node: MapNode, label: str, path: tuple[str | int, ...]) -> Iterator[Fault]:
+    schema: Any = error.schema
+    known = list(schema.get("properties", {}))
+    for key in _strangers(node, schema):
+        message = f"unknown key {shown(key)}{did_you_mean(key, known) or f'; {label} has no keys'}"
+        yield node.entries[key].key, message, (*path, key)
+
+
+def _misspelt(key: str, node: MapNode, schema: Mapping[str, Any]) -> bool:
+    """Say whether a missing key is there under a wrong name, which has its own sentence."""
+    return schema.get("additionalProperties") is False and nearest(key, _strangers(node, schema)) is not None
+
+
+def _strangers(node: MapNode, schema: Mapping[str, Any]) -> list[str]:
+    """Return the keys of a mapping that its schema does not name."""
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    return [key for key in node.entries if key not in known and not any(re.search(each, key) for each in patterns)]
+
+
+def _missing(key: str, label: str, schema: Mapping[str, Any]) -> str:
+    examples = schema.get("properties", {}).get(key, {}).get("examples")
+    example = f"{key}: {flow(examples[0])}" if examples else ""
+    return f'{label} needs the key "{key}"' + (f", such as {example}" if 0 < len(example) <= EXAMPLE_CHARACTERS else "")
+
+
+def _about_value(error: ValidationError, node: Node, label: str, schema: Mapping[str, Any]) -> str:
+    bound: Any = error.validator_value
+    value: Any = error.instance
+    if error.validator == "maxLength":
+        return f"{label} has {len(value)} characters; give at most {bound}"
+    if error.validator in _SIZES:
+        size = len(value)
+        most = "at most" if str(error.validator).startswith("max") else "at least"
+        return f"{label} has {size or 'no'} {_SIZES[error.validator]}; give {most} {bound}"
+    if error.validator == "uniqueItems":
+        twice = next((item for index, item in enumerate(value) if item in value[:index]), None)
+        return f"{label} lists {shown(twice)} twice; give it once"
+    if error.validator != "type" and not isinstance(node, ScalarNode):
+        return f"{label} does not fit together; give {allowed(schema)}"
+    return f"{label} is {shown(node.plain())}; give {allowed(schema)}"

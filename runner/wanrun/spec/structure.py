@@ -1,0 +1,119 @@
+"""The first pass: the document as written, by the spec's schema and each kind's own; templates are left out.
+
+It says which fields are wrong, so that the second pass does not complain of them again.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from wanrun.models import schemas_folder
+from wanrun.spec.kinds import media_value
+from wanrun.spec.nodes import Entry, ListNode, MapNode, Node, ScalarNode
+from wanrun.spec.sentences import Checker, dotted
+from wanrun.spec.words import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wanrun.spec.kinds import Kinds
+    from wanrun.spec.report import Report
+    from wanrun.types import JSON
+
+FIELDS = ("id", "model", "provider", "prompt", "negative_prompt", "media", "parameters", "sinks", "matrix")
+
+#: The fields of each job that are wrong, by its number, and under -1 those of `defaults`; "" stands for the whole.
+Broken = dict[int, set[str]]
+
+_CUT_SHORT = (
+    'a " #" starts a comment, so this text ends there; put quotes around the text, or the comment on a line of its own'
+)
+
+
+@cache
+def core_schema() -> dict[str, JSON]:
+    """Return the schema of the spec language, without what plugins add to it."""
+    schema: dict[str, JSON] = json.loads((schemas_folder() / "spec.schema.json").read_text(encoding="utf-8"))
+    return schema
+
+
+@cache
+def _core() -> Checker:
+    schema = core_schema()
+    return Checker(_inlined(schema, schema["$defs"]))
+
+
+def _inlined(value: Any, definitions: Any) -> Any:
+    """Return a schema with its definitions in place of references to them, which take long to look up."""
+    if isinstance(value, list):
+        return [_inlined(item, definitions) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "$ref" in value:
+        return _inlined(definitions[value["$ref"].rpartition("/")[2]], definitions)
+    return {key: _inlined(item, definitions) for key, item in value.items() if key != "$defs"}
+
+
+def check_structure(root: MapNode, report: Report, sources: Kinds) -> Broken:
+    """Report everything that is wrong with the form of a spec; return which fields not to look at again."""
+    broken: Broken = {}
+    for at, message, path in list(_core().faults(root, _named, templates=True)):
+        report.add(at, message)
+        _note(broken, path)
+    for number, job in _job_maps(root):
+        _check_texts(job, report)
+        fields = broken.setdefault(number, set())
+        if number < 0 or "matrix" in job or "media" in fields:  # else the second pass sees the media, and surely
+            _check_media(job, report, sources, fields)
+    return broken
+
+
+def _named(path: Sequence[str | int]) -> str:
+    """Name a value as its writer sees it: from the job it stands in."""
+    if not path:
+        return "the spec"
+    if path[0] == "jobs" and len(path) > 1:
+        return dotted(str(path[2]))(path[3:]) if len(path) > 2 else "this job"
+    return dotted(str(path[0]))(path[1:])
+
+
+def _note(broken: Broken, path: Sequence[str | int]) -> None:
+    """Remember the field that a fault lies in; of an unknown key, the field that it was meant to be."""
+    number, rest = (int(path[1]), path[2:]) if path[:1] == ("jobs",) and len(path) > 1 else (-1, path[1:])
+    if number >= 0 or path[:1] == ("defaults",):
+        field = str(rest[0]) if rest else ""
+        broken.setdefault(number, set()).update({field, nearest(field, FIELDS) or field})
+
+
+def _job_maps(root: MapNode) -> list[tuple[int, MapNode]]:
+    """Return `defaults` as number -1 and every job, where they are mappings."""
+    jobs = root.get("jobs")
+    nodes = [(-1, root.get("defaults")), *enumerate(jobs.items if isinstance(jobs, ListNode) else [])]
+    return [(number, node) for number, node in nodes if isinstance(node, MapNode)]
+
+
+def _own(node: Node | None) -> list[tuple[str, Entry]]:
+    return list(node.own()) if isinstance(node, MapNode) else []
+
+
+def _check_texts(job: MapNode, report: Report) -> None:
+    for key in ("prompt", "negative_prompt"):
+        node = job.get(key)
+        if isinstance(node, ScalarNode) and node.cut:
+            report.add(node, _CUT_SHORT)
+
+
+def _check_media(job: MapNode, report: Report, sources: Kinds, broken: set[str]) -> None:
+    media = job.get("media")
+    for item in media.items if isinstance(media, ListNode) else []:
+        for media_type, entry in _own(item):
+            if isinstance(entry.node, ListNode) or not isinstance(entry.node.plain(), str | dict):
+                continue  # the schema has said so
+            before = len(report)
+            chosen = media_value(entry.node, media_type, sources, report.add)
+            if chosen:
+                sources.check(chosen, f"{media_type}.{chosen.kind}", report.add, templates=True)
+            if len(report) > before:
+                broken.add("media")

@@ -1,0 +1,234 @@
+"""Templates: `${{ a.b }}`, a dotted look-up in a closed set of names, and nothing else; `$${{` stands for `${{`."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from wanrun.spec.nodes import Entry, ListNode, Node, ScalarNode, list_of, map_of, node_of
+from wanrun.spec.words import did_you_mean, nearest, quoted, shown, slug
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from wanrun.types import JSON
+
+MAX_VALUES = 3_000_000  #: that the templates of one spec make
+MAX_CHARACTERS = 100_000  #: of a text that templates make, so that a few lines cannot fill the memory
+
+ROOTS = ("vars", "matrix", "job", "spec")
+#: Words of the language that name nothing yet, with what to say to those who try.
+NOT_OFFERED = {
+    "row": "row is a row of a table, and tables are not offered",
+    "secret": "no option here takes a secret",
+}
+PARTS: Mapping[str, Callable[[str], str]] = {
+    "name": lambda text: PurePosixPath(text).name,
+    "stem": lambda text: PurePosixPath(text).stem,
+    "suffix": lambda text: PurePosixPath(text).suffix,
+    "slug": slug,
+}
+
+#: What a look-up finds where the value itself was wrong: that was reported, and what depends on it stays silent.
+BROKEN: Any = object()
+LATER: Any = object()  #: a var that is defined further down
+
+Scope: TypeAlias = "Mapping[str, Any]"
+
+_TEMPLATE = re.compile(r"\$(\$\{\{)|\$\{\{(.*?)\}\}|(\$\{\{)", re.DOTALL)
+_NAMES = re.compile(r"\s*([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)\s*", re.ASCII)
+
+
+class TemplateError(Exception):
+    """A template cannot be filled in; caught inside this package. An empty message: the cause is reported already."""
+
+    def __init__(self, message: str, index: int = 0) -> None:
+        super().__init__(message)
+        self.message, self.index = message, index  # index: which `${{` of the text, from 0
+
+
+class TooMuch(Exception):
+    """The templates of one spec make more than `MAX_VALUES` values; caught inside this package."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """One template of a text."""
+
+    names: tuple[str, ...]
+    index: int
+
+    def __str__(self) -> str:
+        return ".".join(self.names)
+
+
+def has_template(text: str) -> bool:
+    """Say whether a text holds a template, well-formed or not; `$${{` is none."""
+    return any(not found.group(1) for found in _TEMPLATE.finditer(text))
+
+
+def lookups(text: str) -> list[Lookup]:
+    """Return the templates of a text; raises `TemplateError` for one that is not well-formed."""
+    return [part for part in _compile(text) if isinstance(part, Lookup)]
+
+
+@lru_cache(maxsize=4096)
+def _compile(text: str) -> tuple[str | Lookup, ...]:
+    parts: list[str | Lookup] = []
+    end = 0
+    for index, found in enumerate(_TEMPLATE.finditer(text)):
+        parts += [text[end : found.start()], _part(found, index)]
+        end = found.end()
+    parts.append(text[end:])
+    return tuple(part for part in parts if part != "")
+
+
+def _part(found: re.Match[str], index: int) -> str | Lookup:
+    escaped, inside, unclosed = found.groups()
+    if escaped:
+        return "${{"
+    if unclosed:
+        raise TemplateError('"${{" without "}}"; to write these characters themselves: $${{', index)
+    if not (names := _NAMES.fullmatch(inside)):
+        written = shown(f"${{{{{inside}}}}}")
+        raise TemplateError(
+            f"{written} is no template; one holds dotted names only, such as ${{{{ vars.name }}}}", index
+        )
+    return Lookup(tuple(names.group(1).split(".")), index)
+
+
+def fill(text: str, scope: Scope) -> JSON:
+    """Return a text with its templates filled in; one that is a single whole template keeps its value's type.
+
+    Raises `TemplateError` for a name that the scope does not hold.
+    """
+    parts = _compile(text)
+    if len(parts) == 1 and isinstance(parts[0], Lookup):
+        return look_up(parts[0], scope)
+    made = "".join(part if isinstance(part, str) else _as_text(part, scope) for part in parts)
+    if len(made) > MAX_CHARACTERS:
+        raise TemplateError(f"this makes a text of more than {MAX_CHARACTERS:,} characters")
+    return made
+
+
+def _as_text(lookup: Lookup, scope: Scope) -> str:
+    value = look_up(lookup, scope)
+    if isinstance(value, str):
+        return value
+    if value is None or isinstance(value, dict | list):
+        raise TemplateError(f"{lookup} is {shown(value)}, which cannot stand inside a text", lookup.index)
+    return json.dumps(value)
+
+
+def look_up(lookup: Lookup, scope: Scope) -> JSON:
+    """Return what a template names; raises `TemplateError` for a name that the scope does not hold."""
+    root, *names = lookup.names
+    if root not in scope:
+        raise TemplateError(_unknown_root(root, scope), lookup.index)
+    value, path = scope[root], root
+    if not names:
+        raise TemplateError(f"{root} is a group of names; write ${{{{ {root}.NAME }}}}", lookup.index)
+    for name in names:
+        value = _step(value, path, name, lookup.index)
+        path = f"{path}.{name}"
+    if value is BROKEN:
+        raise TemplateError("", lookup.index)
+    return value  # type: ignore[no-any-return]  # scopes hold JSON or BROKEN, and BROKEN ends here
+
+
+def _step(value: Any, path: str, name: str, index: int) -> Any:
+    if isinstance(value, dict):
+        if name not in value:
+            near = nearest(name, value)
+            hint = (
+                f'; did you mean "{path}.{near}"?'
+                if near
+                else did_you_mean("", [f"{path}.{key}" for key in value], "known")
+            )
+            raise TemplateError(f"{path}.{name} is not defined{hint}", index)
+        found = value[name]
+        if found is LATER:
+            raise TemplateError(f"{path}.{name} is defined further down; a var can refer only to those above it", index)
+        return found
+    if value is BROKEN:
+        raise TemplateError("", index)
+    if not isinstance(value, str):
+        raise TemplateError(f"{path} is {shown(value)}, which has no part {name}", index)
+    if name not in PARTS:
+        raise TemplateError(f"{path} is a text; its parts are {quoted(PARTS, 'and')}, not {shown(name)}", index)
+    if not (part := PARTS[name](value)) and name == "slug":
+        raise TemplateError(f"{path} is {shown(value)}, which has no letter or digit to make a slug of", index)
+    return part
+
+
+def _unknown_root(root: str, scope: Scope) -> str:
+    if root in NOT_OFFERED:
+        return NOT_OFFERED[root]
+    if root == "matrix" and "job" in scope:
+        return f"{root} cannot be used here, as the job has no matrix"
+    if root in ROOTS:
+        return f"{root} cannot be used here; known here: {', '.join(scope)}"
+    return f"{root} is not defined{did_you_mean(root, scope, 'known here')}"
+
+
+class Filler:
+    """Fills in the templates of whole nodes, and counts what they make, so that a small file cannot become a large one.
+
+    What cannot be filled in goes to `fault`, once for each text; raises `TooMuch` when `left` values are used up.
+    """
+
+    def __init__(self, fault: Callable[[ScalarNode, TemplateError], None], *, scalars_only: bool = False) -> None:
+        self._fault, self._scalars_only = fault, scalars_only
+        self.left = MAX_VALUES
+
+    def fill(self, node: Node, scope: Scope) -> Node | None:
+        """Return a node with every template below it filled in; itself where there is none; None after a fault."""
+        if not node.templated:
+            return node
+        if isinstance(node, ScalarNode):
+            return self._scalar(node, scope)
+        if isinstance(node, ListNode):
+            items = [made for item in node.items if (made := self.fill(item, scope)) is not None]
+            return list_of(items, node) if len(items) == len(node.items) else None
+        entries: dict[str, Entry] = {}
+        for key, entry in node.entries.items():
+            if (value := self.fill(entry.node, scope)) is not None:
+                entries[key] = Entry(entry.key, value)
+        return map_of(entries, node) if len(entries) == len(node.entries) else None
+
+    def _scalar(self, node: ScalarNode, scope: Scope) -> Node | None:
+        try:
+            value = fill(str(node.value), scope)
+            if self._scalars_only and isinstance(value, dict | list):
+                raise TemplateError(f"this is {shown(value)}; a var can take only a text or number from another")
+        except TemplateError as exc:
+            self._fault(node, exc)
+            return None
+        self._count(value)
+        return ScalarNode(value, node.line, node.column) if isinstance(value, str) else node_of(value, node)
+
+    def _count(self, value: JSON) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise TooMuch
+        children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        for child in children:
+            self._count(child)
+
+
+def faults_of(text: str, scope: Scope) -> Iterator[TemplateError]:
+    """Yield what is wrong with each template of a text, as far as a scope can tell."""
+    try:
+        found = lookups(text)
+    except TemplateError as exc:
+        yield exc
+        return
+    for lookup in found:
+        try:
+            look_up(lookup, scope)
+        except TemplateError as exc:
+            yield exc

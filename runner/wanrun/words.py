@@ -1,0 +1,57 @@
+"""Events as one line each, in words for people; what a line says is the same at a terminal and in a log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wanrun.events import Event, EventName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LINES: dict[EventName, Callable[[Event], str]] = {
+    EventName.JOB_SUBMITTED: lambda event: f"submitted as task {event.data['task']}",
+    EventName.JOB_RUNNING: lambda _: "running",
+    EventName.JOB_FETCHED: lambda event: f"fetched, {megabytes(event.data['bytes'])}",
+    EventName.DELIVERED: lambda event: f"delivered to {event.data['place']}",
+    EventName.DELIVERY_FAILED: lambda event: f"not delivered to {event.data['sink']}: {event.data['message']}",
+    EventName.JOB_FAILED: lambda event: f"failed: {event.data['message']}{_code(event)}",
+    EventName.JOB_RETRIED: lambda event: f"tried anew, the task failed: {event.data['message']}{_code(event)}",
+    EventName.JOB_HELD: lambda event: (
+        f"held: {event.data['message']}. A task may exist; nothing is sent again. To settle it: "
+        f"wanrun resolve {event.job} --adopt TASK | --resubmit | --abandon"
+    ),
+    EventName.JOB_LOST: lambda event: (
+        f"lost: {event.data['message']}. To pay for it again: wanrun resolve {event.job} --resubmit"
+    ),
+    EventName.WAITING: lambda event: _waiting(event),
+    EventName.RUN_STOPPING: lambda event: f"stopping: {event.data['reason']}",
+}
+
+#: What a log of a run shows; preparing and done say nothing that the lines around them do not.
+WORTH_A_LINE = frozenset(_LINES)
+
+
+def line(event: Event) -> str | None:
+    """Return an event as one line, the job's address first; None for an event that is not worth one."""
+    if event.name not in _LINES:
+        return None
+    words = _LINES[event.name](event)
+    return f"{event.job}: {words}" if event.job else words
+
+
+def megabytes(count: object) -> str:
+    """Return a number of bytes as people read it."""
+    size = float(count) if isinstance(count, (int, float)) else 0.0
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.0f} kB"
+
+
+def _code(event: Event) -> str:
+    code = event.data.get("code")
+    return f" ({code})" if code else ""
+
+
+def _waiting(event: Event) -> str:
+    seconds = event.data.get("seconds")
+    pause = f", going on in {seconds:.0f} s" if isinstance(seconds, (int, float)) and seconds else ""
+    return f"{event.data['what']}: {event.data['reason']}{pause}"

@@ -1,0 +1,26 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from simulation import Simulation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def simulate(tmp_path: Path) -> Callable[..., Simulation]:
+    """Return a maker of simulations in a fresh folder; a test that uses it takes `autojump_clock` too."""
+
+    def make(**options: Any) -> Simulation:
+        return Simulation(tmp_path, **options)
+
+    return make

@@ -1,0 +1,61 @@
+"""Every bad spec in `bad/` gives exactly the text beside it, and every good one in `good/` gives none.
+
+A folder in `bad/` is a set of specs that are loaded together. To write the texts anew after a change of words, and
+then to read what changed: `WANRUN_WRITE_EXPECTED=1 pytest tests/spec/test_bad_specs.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from wanrun.spec import load
+
+if TYPE_CHECKING:
+    from wanrun.catalog import Catalog
+
+HERE = Path(__file__).parent
+BAD = sorted(path for path in (HERE / "bad").iterdir() if path.is_dir() or path.suffix == ".yaml")
+GOOD = sorted((HERE / "good").glob("*.yaml"))
+
+
+def said_of(paths: list[Path], catalog: Catalog) -> str:
+    return "".join(f"{problem}\n" for problem in load(paths, catalog=catalog).problems)
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda path: path.stem)
+def test_a_bad_spec_gives_the_message_beside_it(case: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All problems of a bad spec come out, each once, in file order, at their lines and columns."""
+    monkeypatch.chdir(HERE / "bad")
+    paths = sorted(case.glob("*.yaml")) if case.is_dir() else [case]
+    expected = case.with_suffix(".txt")
+
+    said = said_of([path.relative_to(HERE / "bad") for path in paths], catalog)
+    if os.environ.get("WANRUN_WRITE_EXPECTED"):
+        expected.write_text(said, encoding="utf-8")
+
+    assert said
+    assert said == expected.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda path: path.stem)
+def test_traps_are_named_alike_with_and_without_libyaml(
+    case: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyYAML comes with and without its parser in C; what this corpus holds gets the same words from both."""
+    monkeypatch.setattr("wanrun.spec.document._LOADER", yaml.SafeLoader)
+
+    test_a_bad_spec_gives_the_message_beside_it(case, catalog, monkeypatch)
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
+def test_a_good_spec_gives_jobs_and_no_message(path: Path, catalog: Catalog) -> None:
+    """A spec that keeps the rules is taken without a word."""
+    loaded = load([path], catalog=catalog)
+
+    assert [str(problem) for problem in loaded.problems] == []
+    assert loaded.jobs

@@ -1,0 +1,88 @@
+"""Whatever a file contains, loading it gives jobs or problems, and never raises."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from spec_kinds import build_catalog
+
+from wanrun.spec import Loaded, load
+from wanrun.spec.quick import quick
+from wanrun.spec.structure import core_schema
+
+CATALOG = build_catalog()
+HERE = Path(__file__).parent
+TEXTS = [path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*/*.yaml")) if path.stat().st_size < 2000]
+PIECES = ["${{", "}}", "${{ vars.a }}", "&a ", "*a", "{", "}", "[", "]", ": ", "- ", "\n", "\t", "#", " #", '"', "'"]
+PIECES += ["|\n", "!!str ", "<<", "? ", "%", "@", "\0", "\x85", "\u2028", "null", "true", "0x", "1e999", "x-", "\ufeff"]
+PIECES += ["---\n", "matrix", "jobs", "sinks", "media", "glob", "*", "..", "~", "é", "\U0001f600"]
+
+
+def load_bytes(data: bytes) -> Loaded:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "hero.yaml"
+        path.write_bytes(data)
+        return load([path], catalog=CATALOG)
+
+
+def check(loaded: Loaded) -> None:
+    assert loaded.problems or loaded.jobs
+    for problem in loaded.problems:
+        assert "\n" not in str(problem)
+        assert problem.position.line >= 1
+        assert problem.position.column >= 1
+    keys = [(problem.position.line, problem.position.column) for problem in loaded.problems]
+    assert keys == sorted(keys)
+    assert len(set(loaded.problems)) == len(loaded.problems)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_give_problems(data: bytes) -> None:
+    """Nothing random is a spec, and nothing random raises."""
+    check(load_bytes(data))
+
+
+@given(st.sampled_from(TEXTS), st.integers(0, 2**32), st.integers(1, 6))
+@settings(max_examples=400, deadline=None)
+def test_specs_with_random_damage_give_problems_or_jobs(text: str, seed: int, times: int) -> None:
+    """Pieces put in, taken out or doubled anywhere."""
+    chance = random.Random(seed)  # noqa: S311  # damage, not secrets
+    for _ in range(times):
+        start = chance.randrange(len(text) + 1)
+        end = min(len(text), start + chance.choice([0, 0, 1, 3, 10]))
+        text = text[:start] + chance.choice([*PIECES, "", text[start:end] * 2]) + text[end:]
+
+    check(load_bytes(text.encode("utf-8", "surrogatepass")))
+
+
+NUMBERS = st.integers(-2, 12) | st.floats(allow_nan=False, allow_infinity=False)
+KEYS = st.sampled_from(["id", "jobs", "a", "x-a"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
+)
+MODEL = CATALOG.models["wan2.7-videoedit"].job["properties"]
+SCHEMAS = [
+    *MODEL["parameters"]["properties"].values(),  # type: ignore[index, call-overload, union-attr]
+    *core_schema()["$defs"].values(),  # type: ignore[union-attr]
+    CATALOG.sources["http"].options,
+    {"type": "object", "patternProperties": {"^x-": {}}, "additionalProperties": {"type": "integer"}},
+    {"type": ["array", "string"], "minItems": 1, "minLength": 2, "items": {"type": "number", "maximum": 5}},
+]
+
+
+@given(st.sampled_from(SCHEMAS), VALUES)
+@settings(max_examples=400, deadline=None)
+def test_a_quick_yes_is_never_wrong(schema: object, value: object) -> None:
+    """What the quick way takes, the validator would take too."""
+    fine = quick(schema)
+
+    if fine and fine(value):
+        assert Draft202012Validator(schema).is_valid(value)  # type: ignore[arg-type]

@@ -1,0 +1,181 @@
+"""What `inputs` promises: each local file held against its model's limits, once, in words that say what is allowed."""
+
+from __future__ import annotations
+
+import sys
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from media_files import make_video, png
+from wanrun.inputs import InputReport, check_inputs
+from wanrun.registry import load_catalog
+from wanrun.types import Job, MediaRef, Position
+
+CATALOG = load_catalog()
+MODEL = "wan2.7-videoedit"
+
+
+def job(folder: Path, *media: tuple[str, str, dict[str, Any]], id_: str = "shot", line: int = 4, **more: Any) -> Job:
+    """Return a job with media given as (type, kind, options)."""
+    spec = folder / "hero.yaml"
+    refs = tuple(MediaRef(type_, kind, options, folder, Position(spec, line, 9)) for type_, kind, options in media)
+    facts = {"model": MODEL, "provider": "default", "prompt": "clay", "negative_prompt": None, "parameters": {}}
+    return Job(
+        spec="hero", id=id_, spec_path=spec, position=Position(spec, line, 3), media=refs, sinks=(), **facts | more
+    )
+
+
+def video(name: str) -> tuple[str, str, dict[str, Any]]:
+    return "video", "file", {"path": name}
+
+
+def picture(name: str) -> tuple[str, str, dict[str, Any]]:
+    return "reference_image", "file", {"path": name}
+
+
+def messages(report: InputReport) -> list[str]:
+    return [problem.message for problem in report.problems]
+
+
+@pytest.fixture(params=["with PyAV", "without PyAV"])
+def pyav(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the test twice; Python refuses to import a module that `sys.modules` holds as None."""
+    if request.param == "without PyAV":
+        monkeypatch.setitem(sys.modules, "av", None)
+
+
+def test_good_media_have_no_problems(tmp_path: Path) -> None:
+    """A video and a picture inside the limits pass without a word."""
+    make_video(tmp_path / "clip.mp4", seconds=2)
+    (tmp_path / "coat.png").write_bytes(png())
+
+    report = check_inputs([job(tmp_path, video("clip.mp4"), picture("coat.png"))], CATALOG)
+
+    assert report == InputReport((), ())
+
+
+@pytest.mark.usefixtures("pyav")
+@pytest.mark.parametrize(
+    ("seconds", "size", "message"),
+    [
+        pytest.param(12, (320, 240), "clip.mp4 is 12.0 s long; wan2.7-videoedit takes 2 to 10 s", id="long"),
+        pytest.param(1, (320, 240), "clip.mp4 is 1.0 s long; wan2.7-videoedit takes 2 to 10 s", id="short"),
+        pytest.param(
+            2, (320, 160), "clip.mp4 is 320 x 160 pixels; wan2.7-videoedit takes sides of 240 to 4096", id="small"
+        ),
+        pytest.param(
+            2, (2240, 240), "clip.mp4 is 2240 x 240 pixels, 9.3 to 1; wan2.7-videoedit takes up to 8 to 1", id="wide"
+        ),
+    ],
+)
+def test_a_video_outside_the_limits_is_a_problem(
+    tmp_path: Path, seconds: float, size: tuple[int, int], message: str
+) -> None:
+    """Length and size are said beside what the model takes, where the spec names the file."""
+    make_video(tmp_path / "clip.mp4", seconds=seconds, size=size)
+
+    report = check_inputs([job(tmp_path, video("clip.mp4"))], CATALOG)
+
+    assert [str(problem) for problem in report.problems] == [f"{tmp_path}/hero.yaml:4:9: {message}"]
+
+
+@pytest.mark.parametrize("seconds", [2.0, 10.0])
+def test_the_limits_themselves_are_allowed(tmp_path: Path, seconds: float) -> None:
+    """Two and ten seconds are inside, whatever a sound frame adds."""
+    make_video(tmp_path / "clip.mp4", seconds=seconds, sound=True)
+
+    assert messages(check_inputs([job(tmp_path, video("clip.mp4"))], CATALOG)) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        pytest.param(
+            png(alpha=True), "has an alpha channel; wan2.7-videoedit takes images without one", id="transparent"
+        ),
+        pytest.param(
+            png(size=(100, 300)), "is 100 x 300 pixels; wan2.7-videoedit takes sides of 240 to 8000", id="small"
+        ),
+        pytest.param(png() + bytes(21 * 1024 * 1024), "has 21 MB; wan2.7-videoedit takes at most 20 MB", id="heavy"),
+        pytest.param(b"GIF89a" + bytes(40), "is image/gif; wan2.7-videoedit takes jpeg, png, bmp or webp", id="gif"),
+    ],
+)
+def test_a_picture_outside_the_limits_is_a_problem(tmp_path: Path, data: bytes, message: str) -> None:
+    """Transparency, size, weight and format are held against the model."""
+    (tmp_path / "coat.png").write_bytes(data)
+
+    assert messages(check_inputs([job(tmp_path, picture("coat.png"))], CATALOG)) == [f"coat.png {message}"]
+
+
+def test_a_picture_is_no_video(tmp_path: Path) -> None:
+    """The content decides, not the name."""
+    (tmp_path / "clip.mp4").write_bytes(png())
+
+    report = check_inputs([job(tmp_path, video("clip.mp4"))], CATALOG)
+
+    assert messages(report) == ["clip.mp4 is png; wan2.7-videoedit takes mp4 or mov as video"]
+
+
+def test_missing_files_are_problems_in_file_order(tmp_path: Path) -> None:
+    """All are told at once, first line first."""
+    report = check_inputs([job(tmp_path, video("b.mp4"), line=9), job(tmp_path, video("a.mp4"), line=4)], CATALOG)
+
+    assert [problem.position.line for problem in report.problems] == [4, 9]
+    assert messages(report)[0] == "a.mp4: no such file (paths start at the spec's folder)"
+
+
+def test_a_file_of_many_jobs_is_one_problem(tmp_path: Path) -> None:
+    """Two hundred jobs with one bad video make one message that counts the others."""
+    make_video(tmp_path / "clip.mp4", seconds=1)
+    jobs = [job(tmp_path, video("clip.mp4"), id_=f"shot-{n}", parameters={"duration": n % 9 + 2}) for n in range(200)]
+
+    report = check_inputs(jobs, CATALOG)
+
+    assert messages(report) == ["clip.mp4 is 1.0 s long; wan2.7-videoedit takes 2 to 10 s (and 199 more jobs)"]
+
+
+def test_a_data_url_as_video_is_a_problem(tmp_path: Path) -> None:
+    """The service takes pictures that way, and no videos."""
+    url = {"url": f"data:image/png;base64,{b64encode(png()).decode()}"}
+
+    report = check_inputs([job(tmp_path, ("video", "url", url), ("reference_image", "url", url))], CATALOG)
+
+    assert messages(report) == ["wan2.7-videoedit takes no data: URL as video; write a path or a link"]
+
+
+def test_asking_for_more_than_the_input_has_is_a_note(tmp_path: Path) -> None:
+    """The service decides what it makes of that; the run is not stopped."""
+    make_video(tmp_path / "clip.mp4", seconds=2)
+    jobs = [job(tmp_path, video("clip.mp4"), id_=f"s{n}", parameters={"duration": n}) for n in (0, 2, 5, 8)]
+
+    report = check_inputs(jobs, CATALOG)
+
+    assert report.problems == ()
+    assert report.notes == ("hero/s5: parameters.duration asks for 5 s, and clip.mp4 is 2.0 s long (and 1 more job)",)
+
+
+def test_without_pyav_a_note_says_what_was_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One note counts the videos, however many jobs name them."""
+    make_video(tmp_path / "clip.mp4", seconds=2)
+    monkeypatch.setitem(sys.modules, "av", None)
+
+    report = check_inputs([job(tmp_path, video("clip.mp4"), id_=f"s{n}") for n in range(3)], CATALOG)
+
+    assert report.notes == (
+        'PyAV is not installed, so 1 video was checked by headers only: pip install "wanrun[media]"',
+    )
+
+
+def test_what_the_specs_own_check_refuses_is_left_to_it(tmp_path: Path) -> None:
+    """Unknown models, media types and kinds, and chains, are no matter of files."""
+    jobs = [
+        job(tmp_path, video("x.mp4"), model="wan9"),
+        job(tmp_path, ("sound", "file", {"path": "x.wav"})),
+        job(tmp_path, ("video", "fiel", {"path": "x.mp4"})),
+        job(tmp_path, ("video", "job", {"id": "other"})),
+    ]
+
+    assert check_inputs(jobs, CATALOG) == InputReport((), ())

@@ -1,0 +1,367 @@
+"""What `registry` promises: everything installed is offered, and a bad plugin is named with its package and version."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from wanrun import Event, EventName, MediaRef, Position, SinkKind, SourceError, SourceKind, hookimpl
+from wanrun.errors import MissingExtra, PluginError
+from wanrun.models import schemas_folder
+from wanrun.registry import load_catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from wanrun import Delivery, Job, SinkRef
+
+    Install = Callable[..., None]
+
+OPTIONS = {"type": "object", "properties": {"path": {"type": "string", "description": "A path."}}}
+
+GOOD = """
+    from wanrun import SourceKind, hookimpl
+
+    @hookimpl
+    def wanrun_sources():
+        options = {"type": "object", "properties": {"id": {"type": "string", "description": "An id."}}}
+        return {"vault": SourceKind(options=options, build=object, short="id")}
+"""
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Install a distribution with one plugin, as pip would: a module and its metadata on the path."""
+    site = tmp_path / "site"
+    modules = []
+
+    def install(name: str, code: str, *, version: str = "1.2", point: str = "plug") -> None:
+        info = site / f"{name}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[wanrun]\n{point} = plug_{name}\n")
+        (site / f"plug_{name}.py").write_text(dedent(code))
+        modules.append(f"plug_{name}")
+        monkeypatch.syspath_prepend(str(site))
+
+    yield install
+    for module in modules:
+        sys.modules.pop(module, None)
+
+
+def plugin(**hooks: Callable[[], Any]) -> object:
+    """Return a plugin object whose functions are hooks."""
+    return SimpleNamespace(**{name: _renamed(name, function) for name, function in hooks.items()}, __name__="mine")
+
+
+def _renamed(name: str, function: Callable[[], Any]) -> Callable[[], Any]:
+    function.__name__ = name
+    return hookimpl(function)
+
+
+def sources(**kinds: object) -> object:
+    return plugin(wanrun_sources=lambda: kinds)
+
+
+def test_the_built_in_plugins_come_by_entry_points() -> None:
+    """Our own plugins are found as anybody's are, and sorted by name."""
+    catalog = load_catalog()
+
+    assert list(catalog.sources) == ["file", "http", "url"]
+    assert list(catalog.sinks) == ["folder"]
+    assert list(catalog.models) == ["wan2.7-videoedit"]
+    assert catalog.observers() == []
+
+
+def test_without_entry_points_only_the_models_of_the_core_are_there() -> None:
+    """Tests and programs can say exactly what there is."""
+    catalog = load_catalog(entry_points=False)
+
+    assert (catalog.sources, catalog.sinks, list(catalog.models)) == ({}, {}, ["wan2.7-videoedit"])
+
+
+def test_an_installed_plugin_is_found(install: Install) -> None:
+    """A distribution with an entry point offers its kinds beside ours."""
+    install("good", GOOD)
+
+    assert list(load_catalog().sources) == ["file", "http", "url", "vault"]
+
+
+def test_loading_imports_nothing_heavy() -> None:
+    """No event loop, HTTP client or codec is loaded to know what is installed."""
+    code = """
+        import sys, wanrun.registry
+        wanrun.registry.load_catalog().source("file")
+        print(sorted({"trio", "httpx", "av", "puremagic", "h11"} & set(sys.modules)))
+    """
+
+    printed = subprocess.run([sys.executable, "-c", dedent(code)], capture_output=True, text=True, check=True).stdout
+
+    assert printed == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        pytest.param(
+            "import nothing_like_this",
+            "cannot import plug_bad: ModuleNotFoundError: No module named 'nothing_like_this'",
+            id="a missing import",
+        ),
+        pytest.param("1 / 0", "cannot import plug_bad: ZeroDivisionError: division by zero", id="a failing import"),
+        pytest.param("x = 1", "it offers nothing: mark its functions with wanrun.hookimpl", id="no hooks"),
+        pytest.param(
+            "import wanrun\n@wanrun.hookimpl\ndef wanrun_sorces(): return {}",
+            'there is no hook "wanrun_sorces"; did you mean "wanrun_sources"?',
+            id="a misspelt hook",
+        ),
+        pytest.param(
+            "import wanrun\n@wanrun.hookimpl\ndef wanrun_sources(config): return {}",
+            "PluginValidationError: ",
+            id="an unknown argument",
+        ),
+        pytest.param(
+            "import wanrun\n@wanrun.hookimpl\ndef wanrun_sinks(): raise OSError('no disk\\nmore')",
+            "its wanrun_sinks failed: OSError: no disk",
+            id="a failing hook",
+        ),
+        pytest.param(
+            "import wanrun\n@wanrun.hookimpl\ndef wanrun_sources(): return ['file']",
+            "its wanrun_sources returned ['file']; return a mapping from name to kind",
+            id="a list",
+        ),
+        pytest.param(
+            "import wanrun\n@wanrun.hookimpl\ndef wanrun_models(): return {'name': 'wan9'}",
+            "it offers 'name' as a model; offer the content of a model file, with a name",
+            id="one model, not a list",
+        ),
+    ],
+)
+def test_a_broken_plugin_is_named_with_package_and_version(install: Install, code: str, message: str) -> None:
+    """The reader learns which package to mend or remove."""
+    install("bad", code, version="3.4")
+
+    with pytest.raises(PluginError) as raised:
+        load_catalog()
+
+    assert str(raised.value).startswith(f"plugin plug (bad 3.4): {message}")
+    assert (raised.value.plugin, raised.value.package) == ("plug", "bad 3.4")
+
+
+def test_a_kind_that_two_plugins_offer_cites_both(install: Install) -> None:
+    """Neither wins silently, and the message is the same in whatever order they were installed."""
+    install("one", GOOD, point="first")
+    install("two", GOOD, point="second", version="2.0")
+
+    with pytest.raises(PluginError) as raised:
+        load_catalog()
+
+    assert str(raised.value) == (
+        'plugin second (two 2.0): it offers the source "vault", which first (one 1.2) offers already; '
+        "remove one of the two"
+    )
+
+
+def test_a_plugin_cannot_replace_a_built_in_kind() -> None:
+    """A second `file` cites ours with the version of wanrun."""
+    mine = sources(file=SourceKind(options=OPTIONS, build=object))
+
+    with pytest.raises(PluginError, match=r'the source "file", which file \(wanrun .+\) offers already') as raised:
+        load_catalog(plugins=[mine])
+
+    assert "mine (given by the program)" in str(raised.value)
+
+
+def test_a_module_under_two_entry_points_is_refused(install: Install) -> None:
+    """Registering one object twice is a mistake of the package."""
+    install("one", GOOD)
+
+    with pytest.raises(PluginError, match="registered twice"):
+        load_catalog(plugins=[__import__("plug_one")])
+
+
+def test_the_name_job_belongs_to_the_core() -> None:
+    """`{job: id}` is a chain and never a plugin's."""
+    with pytest.raises(PluginError, match=r'the source "job", which wanrun \(the core\) offers already'):
+        load_catalog(plugins=[sources(job=SourceKind(options=OPTIONS, build=object))])
+
+
+def kind(**changes: Any) -> SourceKind:
+    return SourceKind(**{"options": OPTIONS, "build": object} | changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "offered", "message"),
+    [
+        pytest.param("File", kind(), "it offers a source called 'File'; use a-z", id="a capital"),
+        pytest.param("a b", kind(), "it offers a source called 'a b'", id="a blank"),
+        pytest.param("x", object, 'its source "x" is .*; offer a wanrun.SourceKind', id="no kind"),
+        pytest.param("x", kind(options=[]), r"the schema of its source \"x\" is \[\]", id="no schema"),
+        pytest.param("x", kind(options={"type": "string"}), 'need "type": "object"', id="not of objects"),
+        pytest.param("x", kind(options={"type": "objet"}), "is wrong at", id="not valid"),
+        pytest.param(
+            "x",
+            kind(options={"type": "object", "properties": {"p": {"type": "string"}}}),
+            'the option "p" of its source "x" has no description',
+            id="no description",
+        ),
+        pytest.param("x", kind(short="url"), 'the short form "url", which is not one of its options', id="short form"),
+        pytest.param(
+            "x",
+            kind(options=OPTIONS | {"allOf": [{"$ref": "https://example.com/x.json"}]}),
+            "refers to 'https://example.com/x.json'; keep what it needs inside it",
+            id="a remote reference",
+        ),
+        pytest.param(
+            "x",
+            kind(options=OPTIONS | {"$schema": "http://json-schema.org/draft-07/schema#"}),
+            "not of draft 2020-12",
+            id="an old draft",
+        ),
+    ],
+)
+def test_an_unusable_kind_is_refused_before_any_spec_is_read(name: str, offered: object, message: str) -> None:
+    """Names, types and option schemas are checked when they are offered."""
+    with pytest.raises(PluginError, match=message):
+        load_catalog(plugins=[sources(**{name: offered})], entry_points=False)
+
+
+def test_a_model_of_a_plugin_is_one_more_model() -> None:
+    """A sibling is its model file's content."""
+    data = json.loads((schemas_folder() / "models" / "wan2.7-videoedit.json").read_text("utf-8"))
+    sibling = plugin(wanrun_models=lambda: [data | {"name": "wan9-videoedit"}])
+
+    assert list(load_catalog(plugins=[sibling]).models) == ["wan2.7-videoedit", "wan9-videoedit"]
+
+
+def test_a_model_that_lacks_figures_is_refused() -> None:
+    """A model file with a hole names the plugin, not a traceback."""
+    with pytest.raises(PluginError, match='its model "wan9" is not described as a model file is: KeyError'):
+        load_catalog(plugins=[plugin(wanrun_models=lambda: iter([{"name": "wan9"}]))])
+
+
+def test_a_model_cannot_take_the_name_of_one_of_ours() -> None:
+    """Prices and limits come from one place."""
+    data = json.loads((schemas_folder() / "models" / "wan2.7-videoedit.json").read_text("utf-8"))
+
+    with pytest.raises(PluginError, match=r'the model "wan2.7-videoedit", which wanrun \(the core\) offers already'):
+        load_catalog(plugins=[plugin(wanrun_models=lambda: [data])])
+
+
+def test_observers_are_asked_for_once_per_run() -> None:
+    """Each run gets observers of its own."""
+    heard: list[Event] = []
+    asked: list[int] = []
+
+    def observers() -> list[Callable[[Event], None]]:
+        asked.append(1)
+        return [heard.append]
+
+    catalog = load_catalog(plugins=[plugin(wanrun_observers=observers)])
+    event = Event(EventName.RUN_STARTED, at=0.0, run="r1")
+    for observer in catalog.observers():
+        observer(event)
+
+    assert heard == [event]
+    assert len(asked) == 1
+    assert len(catalog.observers()) == 1
+
+
+@pytest.mark.parametrize("offered", [None, 3, ["no"]], ids=["nothing", "a number", "words"])
+def test_observers_that_cannot_be_called_are_refused(offered: object) -> None:
+    """None offers nothing; all else must be callables."""
+    catalog = load_catalog(plugins=[plugin(wanrun_observers=lambda: offered)])
+
+    if offered is None:
+        assert catalog.observers() == []
+    else:
+        with pytest.raises(PluginError, match="wanrun_observers"):
+            catalog.observers()
+
+
+class Odd:
+    """A source with a mistake in every method."""
+
+    def locate(self, ref: MediaRef) -> Any:
+        if ref.type == "gone":
+            raise SourceError("gone")
+        return "a string"
+
+    def identify(self, ref: MediaRef) -> Any:
+        return {}["key"]
+
+    async def prepare(self, ref: MediaRef, ctx: Any) -> Any:
+        return None
+
+
+REF = MediaRef("video", "odd", {}, Path("/specs"), Position(Path("/specs/a.yaml"), 1, 1))
+
+
+async def test_mistakes_of_a_source_name_the_plugin() -> None:
+    """Whatever a plugin's object raises or answers, the user reads whose it is."""
+    source = load_catalog(plugins=[sources(odd=kind(build=Odd))]).source("odd")
+
+    with pytest.raises(PluginError, match='its source "odd" answered locate with a str; it must be a Path'):
+        source.locate(REF)
+    with pytest.raises(PluginError, match='its source "odd" failed in identify: KeyError'):
+        source.identify(REF)
+    with pytest.raises(PluginError, match=r'its source "odd" answered prepare with a NoneType; it must be a wanrun'):
+        await source.prepare(REF, SimpleNamespace())
+
+
+class OddSink:
+    """A sink with a mistake in every method."""
+
+    def place(self, sink: SinkRef, job: Job) -> Any:
+        return None
+
+    async def deliver(self, delivery: Delivery, ctx: Any) -> Any:
+        raise AttributeError("no bucket at https://example.com/b?Signature=s3cr3t")
+
+
+async def test_mistakes_of_a_sink_name_the_plugin() -> None:
+    """Sinks are guarded as sources are."""
+    odd = plugin(wanrun_sinks=lambda: {"odd": SinkKind(options=OPTIONS, build=OddSink)})
+    sink = load_catalog(plugins=[odd]).sink("odd")
+    anything: Any = SimpleNamespace()
+
+    with pytest.raises(PluginError, match='its sink "odd" answered place with a NoneType; it must be a str'):
+        sink.place(anything, anything)
+    with pytest.raises(PluginError, match='its sink "odd" failed in deliver: AttributeError: no bucket') as raised:
+        await sink.deliver(anything, anything)
+
+    assert str(raised.value).endswith("https://example.com/b?...")
+
+
+def test_errors_that_explain_themselves_pass() -> None:
+    """A `SourceError` is the plugin's own word to the user."""
+    source = load_catalog(plugins=[sources(odd=kind(build=Odd))]).source("odd")
+
+    with pytest.raises(SourceError, match=r"^gone$"):
+        source.locate(MediaRef("gone", "odd", {}, REF.folder, REF.position))
+
+
+def test_a_factory_that_fails_is_the_plugins_fault() -> None:
+    """Building happens at first use, and its failure is a `PluginError` too."""
+
+    def broken() -> Any:
+        raise RuntimeError("no driver")
+
+    def lacking() -> Any:
+        raise MissingExtra("the vault source needs its client", extra="vault")
+
+    catalog = load_catalog(plugins=[sources(a=kind(build=broken), b=kind(), c=kind(build=lacking))])
+
+    with pytest.raises(PluginError, match='its source "a" cannot be built: RuntimeError: no driver'):
+        catalog.source("a")
+    with pytest.raises(PluginError, match=r'its source "b" builds <object .*>, which is not a wanrun\.Source'):
+        catalog.source("b")
+    with pytest.raises(MissingExtra, match="pip install"):
+        catalog.source("c")
