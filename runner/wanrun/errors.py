@@ -167,3 +167,14 @@ class Unsure(ServiceError):
 
 class LinkExpired(ServiceError):
     """The link to a result no longer works."""
+
+
+def plain_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error that the reader can mend, if a nursery collected nothing else; else the group."""
+    mendable, rest = group.split(WanrunError)
+    if rest is not None or mendable is None:
+        return group
+    leaf: BaseException = mendable
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    return leaf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from wanrun.registry import load_catalog
 from wanrun.rehearsal import rehearsed
@@ -21,7 +21,7 @@ class EmulatorOptions:
     """How the embedded emulator behaves."""
 
     speed: float = 60  #: shortens queueing and processing, which last minutes at the service
-    edit: str = "auto"  #: or `none`: one ready video for every task
+    edit: Literal["auto", "none"] = "auto"  #: none: one ready video for every task
     faults: Path | None = None
     deliver: bool = False  #: let sinks that reach beyond this machine deliver for real
 
@@ -52,10 +52,14 @@ class Project:
         """The artifact store: beside the ledger."""
         return self.ledger_path.parent / "artifacts"
 
-    @property
-    def sandbox(self) -> Path | None:
-        """Where `folder` sinks write instead of their own places; None against the service itself."""
-        return self.ledger_path.parent / "out" if self.setup.emulator else None
+    def sandbox(self, spec_folder: Path) -> Path | None:
+        """Return where `folder` sinks of a spec write instead of their own places; None against the service itself.
+
+        The folders of the specs are mirrored there, so that places that differ stay different.
+        """
+        if self.setup.emulator is None:
+            return None
+        return self.ledger_path.parent / "delivered" / self.recorded(spec_folder).lstrip("/")
 
     def recorded(self, path: Path) -> str:
         """Return how the ledger names a file: below the project root where possible, so that a checkout may move."""

@@ -8,18 +8,20 @@ from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
 from wanrun.batch import load_batch, plan_batch
 from wanrun.client import Client, endpoint_for
+from wanrun.emulator import load_faults, run_emulator
 from wanrun.engine import run_jobs
 from wanrun.engine.patience import patiently
 from wanrun.engine.stop import Stop
 from wanrun.engine.work import Lane, OpenJob, Work
 from wanrun.engine.world import World
-from wanrun.errors import ExitCode, JobRefused, KeyRefused, LedgerError, ServiceError, WanrunError
+from wanrun.errors import ExitCode, JobRefused, KeyRefused, LedgerError, ServiceError, plain_error
 from wanrun.events import EventName
 from wanrun.ledger import AttemptState, Ledger, LedgerLock
 from wanrun.outcome import Outcome, job_outcomes, overall
@@ -72,7 +74,7 @@ class Run:
                     outcome = await self._run(batch, ledger, stop)
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
-            raise _plain(group) from group
+            raise plain_error(group) from group
         return outcome
 
     @contextmanager
@@ -147,13 +149,19 @@ class Run:
     @asynccontextmanager
     async def _emulator(self) -> AsyncIterator[str]:
         """Serve the embedded emulator on loopback, and give its base URL."""
-        from wanrun.emulator import embedded
-
         options = self.project.setup.emulator
         assert options is not None
-        folder = self.project.ledger_path.parent / "account"
-        async with embedded(folder, speed=options.speed, edit=options.edit, faults=options.faults) as base_url:
-            yield base_url
+        async with trio.open_nursery() as nursery:
+            serve = partial(
+                run_emulator,
+                folder=self.project.ledger_path.parent / "account",
+                speed=options.speed,
+                edit=options.edit,
+                faults=load_faults(options.faults) if options.faults else None,
+                log=lambda _url: None,
+            )
+            yield await nursery.start(serve)
+            nursery.cancel_scope.cancel()
 
     def _client(self, provider: Provider, emulator: str | None) -> Client:
         if emulator is not None:
@@ -253,14 +261,3 @@ async def _listen_to_signals(stop: Stop, *, task_status: trio.TaskStatus[None] =
                 os._exit(code)
             word = "interrupted" if number == signal.SIGINT else "terminated"
             stop.now(f"{word}; the state is saved, run again to go on", code)
-
-
-def _plain(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error that the reader can mend, out of all that a nursery collected; else the group."""
-    mendable, rest = group.split(WanrunError)
-    if rest is not None or mendable is None:
-        return group
-    leaf: BaseException = mendable
-    while isinstance(leaf, BaseExceptionGroup):
-        leaf = leaf.exceptions[0]
-    return leaf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import pytest
 from wanrun.emulator import Account, account_transport, virtual_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 CREATE = "/services/aigc/video-generation/video-synthesis"
 MODEL = "wan2.7-videoedit"
@@ -58,8 +59,10 @@ class Service:
         assert response.status_code == 200, response.text
         return dict(response.json()["data"])
 
-    async def upload(self, data: bytes, policy: dict[str, Any], name: str = "a.mp4", **fields: str) -> httpx.Response:
-        """Upload bytes with a policy; `fields` change or add to the form."""
+    async def upload(
+        self, data: bytes, policy: dict[str, Any], name: str = "a.mp4", change: dict[str, str] | None = None
+    ) -> httpx.Response:
+        """Upload bytes with a policy; `change` replaces or adds fields of the form."""
         form = {
             "OSSAccessKeyId": policy["oss_access_key_id"],
             "Signature": policy["signature"],
@@ -69,7 +72,7 @@ class Service:
             "key": f"{policy['upload_dir']}/{name}",
             "success_action_status": "200",
         }
-        return await self.plain.post(policy["upload_host"], data=form | fields, files={"file": (name, data)})
+        return await self.plain.post(policy["upload_host"], data=form | (change or {}), files={"file": (name, data)})
 
     async def uploaded(self, data: bytes, name: str = "a.mp4") -> str:
         """Upload bytes and return their `oss://` URL."""
@@ -94,6 +97,22 @@ def open_service() -> Callable[..., Service]:
         return Service(api, account, httpx.AsyncClient(transport=transport))
 
     return open_it
+
+
+@pytest.fixture
+def connect() -> Callable[[str], Any]:
+    """Return a context manager that gives a client of a server by its base URL."""
+
+    @asynccontextmanager
+    async def connected(url: str) -> AsyncIterator[Service]:
+        headers = {"Authorization": "Bearer sk-test"}
+        async with (
+            httpx.AsyncClient(base_url=url, headers=headers, trust_env=False) as api,
+            httpx.AsyncClient(trust_env=False) as plain,
+        ):
+            yield Service(api, plain=plain)
+
+    return connected
 
 
 @pytest.fixture(scope="session")

@@ -44,16 +44,15 @@ emulator_flag = click.option(
 
 
 def emulator_options(command: F) -> F:
-    """Add the options of the embedded emulator."""
+    """Add the options that say how an emulator behaves."""
     for option in reversed(
         [
-            emulator_flag,
             click.option(
                 "--speed",
                 type=click.FloatRange(min=0.01),
                 default=60.0,
                 show_default=True,
-                help="Emulator: how many times faster than the service.",
+                help="Emulator: how many times faster than the service tasks are queued and worked on.",
             ),
             click.option(
                 "--edit",
@@ -65,11 +64,15 @@ def emulator_options(command: F) -> F:
             click.option(
                 "--faults", type=click.Path(path_type=Path), help="Emulator: a script of faults, YAML or JSON."
             ),
-            click.option("--deliver", is_flag=True, help="Emulator: let sinks beyond this machine deliver for real."),
         ]
     ):
         command = option(command)
     return command
+
+
+deliver_option = click.option(
+    "--deliver", is_flag=True, help="With --emulator: let sinks that reach beyond this machine deliver for real."
+)
 
 
 def make_setup(options: dict[str, Any]) -> api.Setup:

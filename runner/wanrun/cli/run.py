@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from wanrun import api
-from wanrun.cli.options import emulator_options, format_option, make_setup, setup_options, specs_argument
+from wanrun.cli.options import (
+    deliver_option,
+    emulator_flag,
+    emulator_options,
+    format_option,
+    make_setup,
+    setup_options,
+    specs_argument,
+)
 from wanrun.cli.output import counted, printable, say, say_json
 from wanrun.errors import ExitCode, SettingsError
 from wanrun.progress import view_for
@@ -26,7 +34,9 @@ PLACES_SHOWN = 20
 @click.command()
 @specs_argument
 @setup_options
+@emulator_flag
 @emulator_options
+@deliver_option
 @click.option("--retry-failed", is_flag=True, help="Submit failed jobs anew; none of them was billed.")
 @click.option("--events", metavar="FILE|-", help="Write every event as a JSON line to FILE, or - for standard output.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only what needs attention while the run lasts.")

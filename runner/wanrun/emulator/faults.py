@@ -172,12 +172,22 @@ class Faults:
 def load_faults(path: Path) -> Faults:
     """Read a fault script from a YAML or JSON file; raises `SettingsError` with what is wrong and where."""
     try:
-        script = yaml.safe_load(path.read_text(encoding="utf-8"))
+        script = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  # it is a SafeLoader
     except OSError as exc:
         raise SettingsError(f"{path}: cannot be read: {exc.strerror}") from exc
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as exc:
         raise SettingsError(f"{path}: is no YAML: {' '.join(str(exc).split())}") from exc
-    return Faults(script, name=str(path))
+    return Faults({} if script is None else script, name=str(path))
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads `on` as a word, by YAML 1.2; of the 1.1 booleans only true and false remain."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [each for each in resolvers if first in "tTfF" or each[0] != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def _fault(entry: Mapping[str, Any]) -> _Fault:

@@ -352,7 +352,10 @@ _DELIVERED_TO = (
     "SELECT artifact_sha256 FROM deliveries JOIN entries ON entries.id = deliveries.entry"
     " WHERE place = :place AND address = :address AND state = 'delivered'"
 )
-_LAPSE = "UPDATE deliveries SET state = 'lapsed' WHERE place = :place AND state = 'delivered' AND (entry <> :entry OR artifact_sha256 <> :sha256)"
+_LAPSE = (
+    "UPDATE deliveries SET state = 'lapsed' WHERE place = :place AND state = 'delivered'"
+    " AND (entry <> :entry OR artifact_sha256 <> :sha256)"
+)
 _RECENT_SECONDS = (
     "SELECT ended_at - started_at AS seconds FROM attempts JOIN entries ON entries.id = attempts.entry"
     " WHERE provider = :provider AND model = :model AND ended_at >= started_at ORDER BY attempts.id DESC LIMIT :count"

@@ -1,0 +1,45 @@
+# What a person who clones this wants: see it work, change it, check it.
+#
+#   make demo    a small batch against the embedded emulator: no key, no network, no cost
+#   make test    the whole test suite
+#   make check   formatting, lint, types, import layers and the quick tests, in under a minute
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := pyproject.toml README.md $(shell find runner plugins schemas -type f -not -name '*.pyc')
+
+.PHONY: demo test check lint clean
+.DEFAULT_GOAL := demo
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# As a user installs it: not editable, and again when the sources are newer.
+$(VENV)/.installed: $(SOURCES) | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check ".[all]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	@touch $@
+
+$(VENV)/.developer: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(BIN)/pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/wanrun specs/quickstart.yaml --emulator
+
+test: $(VENV)/.installed $(VENV)/.developer
+	$(BIN)/python -m pytest -n auto
+
+check: lint
+	$(BIN)/python -m pytest -q -n auto -m "not slow"
+
+lint: $(VENV)/.installed $(VENV)/.developer
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
