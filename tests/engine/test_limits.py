@@ -1,0 +1,79 @@
+"""The account is asked for no more than it allows, and kept busy with what it allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+from simulation import Simulation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trio.testing import MockClock
+
+    Simulate = Callable[..., Simulation]
+
+
+async def test_the_account_never_throttles_and_is_never_idle(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """A hundred tasks of a minute, five at once, take twenty minutes and hardly more, with few calls and no 429."""
+    sim = simulate()
+
+    outcome = await sim.run(sim.clips(*(f"job-{n}" for n in range(100))))
+
+    statement = sim.account.statement()
+    assert outcome.exit_code == 0
+    assert all(set(statuses) == {"200"} for statuses in statement["calls"].values())
+    assert statement["peak_running"] == 5
+    assert trio.current_time() < 1.02 * 100 * 60 / 5
+    assert sum(statement["calls"][kind]["200"] for kind in ("query", "list")) < 2.5 * 100
+
+
+async def test_no_more_tasks_are_in_flight_than_the_settings_say(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """What waits here can still be changed; what waits at the service cannot."""
+    sim = simulate()
+    sim.settings("[providers.default.limits]\ntasks_in_flight = 3\n")
+
+    await sim.run(sim.clips(*(f"job-{n}" for n in range(9))))
+
+    changes = [(task.created_at, 1) for task in sim.account.tasks.values()]
+    changes += [(task.ended_at, -1) for task in sim.account.tasks.values() if task.ended_at is not None]
+    in_flight, peak = 0, 0
+    for _, change in sorted(changes):
+        in_flight += change
+        peak = max(peak, in_flight)
+    assert peak == 3
+
+
+async def test_settings_hold_creates_and_queries_back(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """The operator may ask for less than the service allows, for the sake of other programs on the account."""
+    sim = simulate()
+    sim.settings("[providers.default.limits]\ncreates_per_second = 0.5\nqueries_per_second = 1\n")
+
+    await sim.run(sim.clips("one", "two", "three", "four"))
+
+    made = sorted(task.created_at for task in sim.account.tasks.values())
+    assert all(later - earlier >= 1.999 for earlier, later in zip(made, made[1:], strict=False))
+    assert sim.account.statement()["peak_queries_per_second"] <= 1
+
+
+async def test_a_running_task_is_looked_at_at_least_every_poll_seconds(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """However long tasks take, the end of one is known soon."""
+    sim = simulate(seconds=1000.0)
+    sim.settings("[providers.default]\npoll_seconds = 20\n")
+    looks: list[float] = []
+    strike = sim.account.strike
+
+    def note(call: object) -> object:
+        if "/tasks" in call.path:  # type: ignore[attr-defined]
+            looks.append(trio.current_time())
+        return strike(call)  # type: ignore[arg-type]
+
+    sim.account.strike = note  # type: ignore[method-assign, assignment]
+    await sim.run(sim.clips("one"))
+
+    assert max(later - earlier for earlier, later in zip(looks, looks[1:], strict=False)) <= 20.5

@@ -1,0 +1,156 @@
+"""A run may die at any instant; the next one goes on where it stopped, and nothing is paid for twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from media_files import make_video, png
+from simulation import Simulation, states
+
+from wanrun import api
+from wanrun.errors import LedgerBusy
+from wanrun.ledger import LedgerLock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trio.testing import MockClock
+
+    from wanrun.events import Event
+
+    Simulate = Callable[..., Simulation]
+
+JOBS = ("one", "two", "three")
+
+
+class Death(BaseException):
+    """The process ends here; nothing that it would have written afterwards is written."""
+
+
+def dying_at(number: int) -> Callable[[Event], None]:
+    """Return an observer that ends the run at its event of this number."""
+    seen: list[Event] = []
+
+    def observe(event: Event) -> None:
+        seen.append(event)
+        if len(seen) == number:
+            raise Death
+
+    return observe
+
+
+@pytest.mark.parametrize("number", range(1, 19))
+async def test_a_run_that_dies_at_an_event_is_completed_by_the_next(
+    simulate: Simulate, autojump_clock: MockClock, number: int
+) -> None:
+    """Whichever event is the last, the next run ends with every job done, or held where a reply was missing."""
+    sim = simulate()
+    spec = sim.clips(*JOBS)
+    with pytest.raises((Death, BaseExceptionGroup)):
+        await sim.run(spec, observe=dying_at(number))
+
+    outcome = await sim.run(spec)
+
+    assert set(states(outcome).values()) <= {"done", "held"}
+    assert all(count == 1 for count in sim.billed().values())
+    for job in outcome.jobs:
+        if job.state == "held":  # a task may have been made: its prompt shows which
+            name = job.address.partition("/")[2]
+            (task,) = (task for task in sim.account.tasks.values() if task.prompt == f"prompt of {name}")
+            api.resolve(job.address, api.Decision.ADOPT, sim.setup, task_id=task.id)
+    assert (await sim.run(spec)).exit_code == 0
+    assert sim.made == len(JOBS)
+
+
+async def test_a_create_that_was_in_the_air_at_death_is_held(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """The intention is on disk before the POST leaves, so a death in between shows, and the POST is not sent again."""
+    sim = simulate()
+    spec = sim.clips("one")
+    strike = sim.account.strike
+
+    def die(call: object) -> object:
+        effect = strike(call)  # type: ignore[arg-type]
+        if "video-synthesis" in call.path:  # type: ignore[attr-defined]
+            raise Death
+        return effect
+
+    sim.account.strike = die  # type: ignore[method-assign, assignment]
+    with pytest.raises((Death, BaseExceptionGroup)):
+        await sim.run(spec)
+    sim.account.strike = strike  # type: ignore[method-assign]
+    planned = api.plan([spec], sim.setup)
+    outcome = await sim.run(spec)
+
+    assert planned.jobs[0].state == "held"
+    assert (outcome.exit_code, outcome.submitted, sim.made) == (1, 0, 0)
+    assert "before the service's answer was recorded" in outcome.jobs[0].why
+
+
+async def test_a_file_that_many_jobs_use_is_uploaded_once(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """One upload serves every job of this run and the next that names the same bytes, whatever the file is called."""
+    sim = simulate()
+    make_video(sim.folder / "clip.mp4", seconds=2)
+    (sim.folder / "coat.png").write_bytes(png())
+    (sim.folder / "copy.mp4").write_bytes((sim.folder / "clip.mp4").read_bytes())
+    text = "jobs:\n" + "".join(
+        f"  - {{id: j{n}, prompt: p{n}, media: [{{video: {name}}}, {{reference_image: coat.png}}]}}\n"
+        for n, name in enumerate(["clip.mp4", "clip.mp4", "copy.mp4"])
+    )
+
+    first = await sim.run(sim.spec(text))
+    second = await sim.run(sim.spec(text + "  - {id: more, prompt: q, media: [{video: clip.mp4}]}\n"))
+
+    calls = sim.account.statement()["calls"]
+    assert (first.exit_code, second.exit_code, sim.made) == (0, 0, 4)
+    assert (calls["policy"], calls["upload"]) == ({"200": 1}, {"200": 1})
+    media = next(iter(sim.account.tasks.values())).media
+    assert [item["type"] for item in media] == ["video", "reference_image"]
+    assert media[0]["url"].startswith("oss://dashscope-instant/")
+    assert media[1]["url"].startswith("data:image/png;base64,")
+
+
+async def test_a_ledger_in_use_is_refused_at_once(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """A second run on one ledger is told who holds it; reading its state meanwhile works."""
+    sim = simulate()
+    spec = sim.clips("one")
+
+    with LedgerLock(sim.folder / ".wanrun" / "ledger.db"):
+        with pytest.raises(LedgerBusy, match=r"in use by another run \(pid \d+\)"):
+            await sim.run(spec)
+        assert api.status(sim.setup) == []
+
+    assert (await sim.run(spec)).exit_code == 0
+
+
+async def test_a_sink_that_fails_is_served_by_the_next_run(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """One sink without a receipt leaves the others alone, and only it is served later, for nothing."""
+    sim = simulate()
+    spec = sim.spec(
+        "sinks: {good: {folder: {path: out}}, bad: {folder: {path: blocked}}}\n"
+        "jobs: [{id: one, prompt: p, media: [{video: https://example.com/one.mp4}]}]\n"
+    )
+    (sim.folder / "blocked").write_text("a file where a folder should be")
+
+    first = await sim.run(spec)
+    (sim.folder / "blocked").unlink()
+    second = await sim.run(spec, key=None)
+
+    assert (first.exit_code, states(first)) == (3, {"one": "to deliver"})
+    assert (sim.folder / "out" / "one.mp4").exists()
+    assert (second.exit_code, second.submitted, sim.made) == (0, 0, 1)
+    assert [event.data["sink"] for event in sim.named("delivered")] == ["good", "bad"]
+
+
+async def test_another_file_at_the_place_is_a_conflict_for_a_person(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """Bytes that wanrun did not put there are never overwritten."""
+    sim = simulate()
+    (sim.folder / "out").mkdir()
+    (sim.folder / "out" / "one.mp4").write_text("somebody's own file")
+
+    outcome = await sim.run(sim.clips("one"))
+
+    assert (outcome.exit_code, states(outcome)) == (1, {"one": "to deliver"})
+    assert (sim.folder / "out" / "one.mp4").read_text() == "somebody's own file"
