@@ -1,0 +1,96 @@
+"""The documents say what is: their YAML is valid, and they name every command, hook, event and setting."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from wanrun import api, hookspecs
+from wanrun.cli import COMMANDS
+from wanrun.errors import ExitCode
+from wanrun.settings import Limits, Provider, load_settings
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+YAML_BLOCKS = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+TOML_BLOCKS = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a project folder with the files that README's specs name."""
+    (tmp_path / ".wanrun").mkdir()
+    (tmp_path / "clips").mkdir()
+    for name, target in (("street.mp4", "street.mp4"), ("clay.png", "clay.png")):
+        (tmp_path / "clips" / target).write_bytes((ROOT / "specs" / "media" / name).read_bytes())
+    return tmp_path
+
+
+@pytest.mark.parametrize("number", range(len(YAML_BLOCKS)))
+def test_every_spec_in_readme_is_valid(project: Path, number: int) -> None:
+    """A reader can copy a spec out of README and run it."""
+    spec = project / "edits.yaml"
+    spec.write_text(YAML_BLOCKS[number], encoding="utf-8")
+
+    batch = api.load([spec], api.Setup(folder=project))
+
+    assert batch.jobs
+
+
+@pytest.mark.parametrize("spec", sorted((ROOT / "specs").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_example_is_valid_and_says_what_it_shows(spec: Path) -> None:
+    """The specs that ship with the project run as they are and open with a comment."""
+    assert spec.read_text(encoding="utf-8").startswith("#")
+
+    assert api.load([spec]).jobs
+
+
+@pytest.mark.parametrize("text", TOML_BLOCKS)
+def test_the_settings_in_readme_are_read(tmp_path: Path, text: str) -> None:
+    """A reader can copy the settings, and they hold what the program would do without them, or name every key."""
+    path = tmp_path / "wanrun.toml"
+    path.write_text(text, encoding="utf-8")
+
+    provider = load_settings(config=path, environ={}).providers["default"]
+
+    written = tomllib.loads(text)["providers"]["default"]
+    names = {field.name for field in dataclasses.fields(Provider)} - {"name", "base_url"}
+    assert set(written) == names
+    assert set(written["limits"]) == {field.name for field in dataclasses.fields(Limits)}
+    assert provider.limits == Limits()
+    assert (provider.poll_seconds, provider.patience_seconds) == (Provider().poll_seconds, Provider().patience_seconds)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_readme(command: str) -> None:
+    """A command that README does not name would not be found."""
+    assert f"`wanrun {command}`" in README
+
+
+@pytest.mark.parametrize("hook", [name for name in vars(hookspecs) if name.startswith("wanrun_")])
+def test_every_hook_is_in_readme_and_says_when_it_is_called(hook: str) -> None:
+    """A hook is of use only to those who hear of it."""
+    assert f"`{hook}`" in README
+    assert "Called once" in (getattr(hookspecs, hook).__doc__ or "")
+
+
+def test_every_exit_code_in_use_is_in_readme() -> None:
+    """CI decides by exit codes, so each is documented once it exists."""
+    later = {ExitCode.STOPPED_BY_BUDGET, ExitCode.CHANGES}
+    table = README.partition("| exit code |")[2].partition("\n\n")[0]
+
+    documented = {
+        int(number) for row in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for number in row.split(",")
+    }
+
+    assert documented == {int(code) for code in ExitCode} - {int(code) for code in later}
+
+
+@pytest.mark.parametrize("path", re.findall(r"`((?:runner|schemas|plugins|tests|docs)/[\w./-]+)`", README))
+def test_every_path_that_readme_names_exists(path: str) -> None:
+    """A path in a document is a promise too."""
+    assert (ROOT / path).exists()
