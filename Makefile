@@ -17,8 +17,8 @@ $(BIN)/python:
 
 # As a user installs it: not editable, and again when the sources are newer.
 $(VENV)/.installed: $(SOURCES) | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check ".[all]"
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	@echo "installing wanrun into $(VENV)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check ".[all]"
 	@touch $@
 
 $(VENV)/.developer: pyproject.toml | $(BIN)/python
@@ -27,7 +27,7 @@ $(VENV)/.developer: pyproject.toml | $(BIN)/python
 	@touch $@
 
 demo: $(VENV)/.installed
-	$(BIN)/wanrun specs/quickstart.yaml --emulator
+	@$(BIN)/wanrun specs/quickstart.yaml --emulator
 
 test: $(VENV)/.installed $(VENV)/.developer
 	$(BIN)/python -m pytest -n auto

@@ -168,8 +168,8 @@ def standing(entry: Entry, destinations: Sequence[Destination] | None) -> tuple[
     if entry.attempt.state is AttemptState.FETCHED:
         return _delivery_standing(entry, destinations)
     state, action = _STANDING[entry.attempt.state]
-    if entry.attempt.state is AttemptState.FAILED and entry.attempt.again:
-        return State.NEW, Action.SUBMIT, "the last task failed by a fault of the service"
+    if state is State.FAILED and entry.attempt.again:
+        return State.NEW, Action.SUBMIT, "another try is due, the last one failed in passing"
     return state, action, _why(entry)
 
 

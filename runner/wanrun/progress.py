@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from wanrun.events import EventName
+from wanrun.streams import silence
 from wanrun.words import line
 
 if TYPE_CHECKING:
@@ -20,24 +24,34 @@ if TYPE_CHECKING:
 
     from wanrun.events import Event
 
-SHOWN_JOBS = 8  #: that are under way, below the bar
+RUNNING_SHOWN = 8  #: jobs, below the bar
 
-#: What an event makes of its job, as the live display counts it; an empty text: it is no longer under way.
+
+class _Stage(StrEnum):
+    """Where a job under way is, as the live display counts it, in the order in which it says so."""
+
+    RUNNING = "running"
+    QUEUED = "queued"
+    DELIVERING = "delivering"
+
+
 _STAGES = {
-    EventName.JOB_PREPARED: "waiting to be submitted",
-    EventName.JOB_SUBMITTED: "queued",
-    EventName.JOB_RUNNING: "running",
-    EventName.JOB_RETRIED: "to be made anew",
-    EventName.JOB_FETCHED: "delivering",
-    EventName.DELIVERY_FAILED: "",
-    EventName.JOB_DONE: "",
-    EventName.JOB_FAILED: "",
-    EventName.JOB_HELD: "",
-    EventName.JOB_LOST: "",
+    EventName.JOB_SUBMITTED: _Stage.QUEUED,
+    EventName.JOB_RUNNING: _Stage.RUNNING,
+    EventName.JOB_FETCHED: _Stage.DELIVERING,
 }
-_ENDS = (EventName.JOB_DONE, EventName.JOB_FAILED, EventName.JOB_HELD, EventName.JOB_LOST)
+#: After these, this run has nothing more to do for the job; of several sinks, others may follow.
+_ENDS = frozenset(
+    {
+        EventName.JOB_DONE,
+        EventName.JOB_FAILED,
+        EventName.JOB_HELD,
+        EventName.JOB_LOST,
+        EventName.DELIVERY_FAILED,
+        EventName.WAITING,  # of one job: left for another run
+    }
+)
 _STYLES = {
-    EventName.DELIVERED: "green",
     EventName.JOB_FAILED: "red",
     EventName.DELIVERY_FAILED: "red",
     EventName.JOB_LOST: "bold red",
@@ -45,7 +59,8 @@ _STYLES = {
     EventName.WAITING: "yellow",
     EventName.RUN_STOPPING: "yellow",
 }
-_KEPT = frozenset(_STYLES) | {EventName.JOB_RETRIED}  # lines that stay above the live display
+ATTENTION = frozenset(_STYLES)  #: what a quiet run still says
+_KEPT = ATTENTION | {EventName.JOB_RETRIED}  #: lines that stay above the live display
 
 
 class View(Protocol):
@@ -62,20 +77,22 @@ class View(Protocol):
         """Leave the screen as it should stay."""
 
 
-def view_for(stream: TextIO | None = None, *, quiet: bool = False, clean: Callable[[str], str] = str) -> View:
-    """Return the view that fits where the text goes: live at a terminal, plain lines elsewhere, errors only if quiet.
+def view_for(
+    stream: TextIO | None = None, *, quiet: bool = False, live: bool = True, clean: Callable[[str], str] = str
+) -> View:
+    """Return the view that fits where the text goes: live at a terminal, plain lines elsewhere or if quiet.
 
-    `clean` makes text fit for a terminal.
+    `live` False gives plain lines everywhere; `clean` makes text fit for a terminal.
     """
     stream = stream or sys.stderr
     console = Console(file=stream, highlight=False, markup=False, emoji=False)
-    if quiet or not console.is_terminal or console.is_dumb_terminal:
+    if quiet or not live or not console.is_terminal or console.is_dumb_terminal:
         return PlainLines(stream, quiet=quiet, clean=clean)
     return LiveView(console, clean=clean)
 
 
 class PlainLines:
-    """Each event worth it as one line with the time, for logs and CI."""
+    """Each event worth it as one line with the time, for logs and CI; only what needs attention if quiet."""
 
     def __init__(self, stream: TextIO, *, quiet: bool, clean: Callable[[str], str]) -> None:
         self._stream, self._quiet, self._clean = stream, quiet, clean
@@ -84,30 +101,41 @@ class PlainLines:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._stream.flush()
+        pass
 
     def __call__(self, event: Event) -> None:
         text = line(event)
-        if text is None or (self._quiet and _STYLES.get(event.name, "green") == "green"):
+        if text is None or (self._quiet and event.name not in ATTENTION):
             return
         at = datetime.fromtimestamp(event.at, UTC).astimezone()
-        print(f"{at:%H:%M:%S} {self._clean(text)}", file=self._stream, flush=True)
+        try:
+            print(f"{at:%H:%M:%S} {self._clean(text)}", file=self._stream, flush=True)
+        except OSError:  # nobody reads the log any more; the run goes on
+            silence(self._stream)
 
 
 class LiveView:
-    """A bar, what is under way below it, and what stays to be read above it."""
+    """A bar, what is under way below it, and what stays to be read above it.
 
-    def __init__(self, console: Console, *, clean: Callable[[str], str]) -> None:
-        self._console, self._clean = console, clean
-        self._stages: dict[str, str] = {}
+    It appears when there is something to do. It is drawn from a thread of its own four times a second, so whatever is
+    drawn is copied first.
+    """
+
+    def __init__(
+        self, console: Console, *, clean: Callable[[str], str] = str, now: Callable[[], float] = time.time
+    ) -> None:
+        self._console, self._clean, self._now = console, clean, now
+        self._stages: dict[str, tuple[_Stage, float]] = {}  # job -> stage, since when
+        self._over: set[str] = set()
+        self._open = 0
+        self._pause: tuple[str, float] = ("", 0.0)  # what is waited for, until when
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+            TextColumn("jobs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
         )
-        self._task = self._bar.add_task("jobs", total=None)
+        self._task = self._bar.add_task("")
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> LiveView:
-        self._live.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -115,32 +143,57 @@ class LiveView:
 
     def __call__(self, event: Event) -> None:
         if event.name is EventName.RUN_STARTED:
-            self._bar.update(self._task, total=_whole(event.data["open"]))
-        if event.job is not None and event.name in _STAGES:
-            self._moved(event.job, event.name)
-        text = line(event)
-        if text is not None and event.name in _KEPT:
-            self._console.print(Text(self._clean(text), style=_STYLES.get(event.name, "")), soft_wrap=True)
+            self._start(event.data["open"])
+        elif event.job is not None:
+            self._move(event.job, event)
+        elif event.name is EventName.WAITING:
+            self._pause = (line(event) or "", event.at + _number(event.data["seconds"]))
+            return
+        if event.name in _KEPT:
+            text = Text(self._clean(line(event) or ""), style=_STYLES.get(event.name, ""))
+            self._console.print(text, soft_wrap=True)
 
-    def _moved(self, job: str, name: EventName) -> None:
-        stage = _STAGES[name]
-        if stage:
-            self._stages[job] = stage
-        else:
+    def _start(self, count: object) -> None:
+        self._open = int(_number(count))
+        if self._open:
+            self._bar.update(self._task, total=self._open)
+            self._live.start()
+
+    def _move(self, job: str, event: Event) -> None:
+        if event.name in _STAGES:
+            self._stages[job] = (_STAGES[event.name], event.at)
+        elif event.name in _ENDS or event.name is EventName.JOB_RETRIED:
             self._stages.pop(job, None)
-        if name in _ENDS:
-            self._bar.advance(self._task)
+        if event.name in _ENDS:
+            self._over.add(job)
+            self._bar.update(self._task, completed=len(self._over))
 
     def _draw(self) -> Group:
-        counts = Counter(self._stages.values())
-        summary = ", ".join(f"{count} {stage}" for stage, count in counts.items())
-        rows = [Text(f"  {self._clean(job)}  {stage}", style="dim") for job, stage in self._shown()]
-        return Group(self._bar, *rows, Text(f"  {summary}" if summary else "", style="dim"))
+        stages, now = dict(self._stages), self._now()
+        running = [(job, since) for job, (stage, since) in stages.items() if stage is _Stage.RUNNING]
+        rows = [Text(self._row(job, now - since), style="dim") for job, since in running[:RUNNING_SHOWN]]
+        words, until = self._pause
+        pause = [Text(f"  {self._clean(words)}", style="yellow", no_wrap=True)] if now < until else []
+        return Group(self._bar, *rows, Text(f"  {self._counts(stages)}", style="dim"), *pause)
 
-    def _shown(self) -> list[tuple[str, str]]:
-        running = [(job, stage) for job, stage in self._stages.items() if stage == "running"]
-        return running[:SHOWN_JOBS]
+    def _row(self, job: str, seconds: float) -> str:
+        taken = f"  {timedelta(seconds=max(0, int(seconds)))}  "
+        return taken + shortened(self._clean(job), self._console.width - len(taken))
+
+    def _counts(self, stages: dict[str, tuple[_Stage, float]]) -> str:
+        counts = Counter(stage for stage, _ in stages.values())
+        parts = [f"{counts[stage]} {stage}" for stage in _Stage if counts[stage]]
+        waiting = self._open - len(self._over) - len(stages)
+        return ", ".join([*parts, f"{waiting} waiting"] if waiting > 0 else parts)
 
 
-def _whole(value: object) -> int:
-    return value if isinstance(value, int) else 0
+def shortened(text: str, cells: int) -> str:
+    """Return a text that fills at most so many cells of a terminal, its middle left out if need be."""
+    if cell_len(text) <= cells:
+        return text
+    half = max(0, cells - 1) // 2
+    return f"{set_cell_size(text, half).rstrip()}\u2026{set_cell_size(text[::-1], half).rstrip()[::-1]}"
+
+
+def _number(value: object) -> float:
+    return value if isinstance(value, (int, float)) else 0

@@ -6,7 +6,7 @@ import os
 import signal
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from wanrun.engine.patience import patiently
 from wanrun.engine.stop import Stop
 from wanrun.engine.work import Lane, OpenJob, Work
 from wanrun.engine.world import World
-from wanrun.errors import ExitCode, JobRefused, KeyRefused, LedgerError, ServiceError, plain_error
+from wanrun.errors import ExitCode, JobRefused, KeyRefused, LedgerError, ServiceError, SettingsError, plain_error
 from wanrun.events import EventName
 from wanrun.ledger import AttemptState, Ledger, LedgerLock
 from wanrun.outcome import Outcome, job_outcomes, overall
@@ -85,11 +85,15 @@ class Run:
             yield ledger
 
     async def _run(self, batch: Batch, ledger: Ledger, stop: Stop) -> Outcome:
-        ledger.interrupted()
+        interrupted = ledger.interrupted()
         plan = await self._plan(batch, ledger, stop)
         work = self._work(plan, batch, ledger, stop)
         self.planned(plan, batch)
         work.emit(EventName.RUN_STARTED, jobs=len(plan.jobs), open=len(work.open))
+        for attempt in interrupted:
+            entry = ledger.entry(attempt.entry)
+            found = OpenJob(entry.id, entry.address, entry.provider, entry.model, None)
+            work.emit(EventName.JOB_HELD, found, message=attempt.message)
         if work.open and not stop.reasons:
             await self._carry_out(work)
         outcome = self._outcome(work, plan, batch)
@@ -136,7 +140,7 @@ class Run:
         async with AsyncExitStack() as stack:
             emulator = await stack.enter_async_context(self._emulator()) if self.project.setup.emulator else None
             for name in sorted({job.provider for job in work.jobs if job.needs_service}):
-                provider = self.project.settings.providers[name]
+                provider = _provider_named(name, self.project)
                 client = await stack.enter_async_context(self._client(provider, emulator))
                 work.lanes[name] = Lane(provider, client)
             with trio.CancelScope() as scope:
@@ -197,7 +201,9 @@ def make_private(folder: Path) -> None:
 def _open_jobs(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> list[OpenJob]:
     """Enter what is to be submitted, take over what has moved, and return all that this run can move."""
     with ledger.transaction():
-        entries = [(planned, _entry(planned, ledger, project)) for planned in plan.jobs]
+        entries = [
+            (_with_artifact(planned, ledger, project), _entry(planned, ledger, project)) for planned in plan.jobs
+        ]
     jobs = [
         OpenJob(entry, planned.job.address, _provider(planned), planned.job.model, planned)
         for planned, entry in entries
@@ -213,6 +219,21 @@ def _entry(planned: PlannedJob, ledger: Ledger, project: Project) -> int:
     if planned.state is State.MOVED:
         ledger.move(planned.entry.id, address=job.address, spec_path=spec_path)
     return planned.entry.id
+
+
+def _with_artifact(planned: PlannedJob, ledger: Ledger, project: Project) -> PlannedJob:
+    """Return a job to be delivered as one to be fetched, if its file has gone from the artifact store."""
+    attempt = planned.entry.attempt if planned.entry is not None else None
+    if planned.action is not Action.DELIVER or attempt is None or attempt.artifact(project.artifacts).path.exists():
+        return planned
+    ledger.unfetched(attempt.id)
+    return replace(planned, action=Action.RESUME)
+
+
+def _provider_named(name: str, project: Project) -> Provider:
+    if name not in project.settings.providers:
+        raise SettingsError(f'tasks are in flight at the provider "{name}", which wanrun.toml no longer describes')
+    return project.settings.providers[name]
 
 
 def _provider(planned: PlannedJob) -> str:

@@ -16,7 +16,7 @@ _LINES: dict[EventName, Callable[[Event], str]] = {
     EventName.DELIVERED: lambda event: f"delivered to {event.data['place']}",
     EventName.DELIVERY_FAILED: lambda event: f"not delivered to {event.data['sink']}: {event.data['message']}",
     EventName.JOB_FAILED: lambda event: f"failed: {event.data['message']}{_code(event)}",
-    EventName.JOB_RETRIED: lambda event: f"tried anew, the task failed: {event.data['message']}{_code(event)}",
+    EventName.JOB_RETRIED: lambda event: f"tried anew: {event.data['message']}{_code(event)}",
     EventName.JOB_HELD: lambda event: (
         f"held: {event.data['message']}. A task may exist; nothing is sent again. To settle it: "
         f"wanrun resolve {event.job} --adopt TASK | --resubmit | --abandon"
@@ -36,7 +36,7 @@ def line(event: Event) -> str | None:
     """Return an event as one line, the job's address first; None for an event that is not worth one."""
     if event.name not in _LINES:
         return None
-    words = _LINES[event.name](event)
+    words = " ".join(_LINES[event.name](event).split())  # a service's message may have lines of its own
     return f"{event.job}: {words}" if event.job else words
 
 
@@ -54,4 +54,4 @@ def _code(event: Event) -> str:
 def _waiting(event: Event) -> str:
     seconds = event.data.get("seconds")
     pause = f", going on in {seconds:.0f} s" if isinstance(seconds, (int, float)) and seconds else ""
-    return f"{event.data['what']}: {event.data['reason']}{pause}"
+    return f"{event.data['reason']}{pause}"

@@ -168,7 +168,8 @@ async def flood(stream: trio.SocketStream) -> bytes:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(send)
-        answer += await stream.receive_some()
+        while b"}" not in answer:
+            answer += await stream.receive_some()
         nursery.cancel_scope.cancel()
     return bytes(answer)
 

@@ -172,3 +172,24 @@ async def test_a_job_that_cannot_be_prepared_fails_alone(simulate: Simulate, aut
 
     assert outcome.exit_code == 1
     assert states(outcome) == {"one": "failed", "two": "done"}
+
+
+async def test_a_create_refused_because_the_media_was_out_of_reach_is_tried_once_more(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """A host that hiccups is no reason to fail a job; one that is gone is."""
+    out_of_reach = {
+        "status": 400,
+        "code": "InvalidParameter.DataInspection",
+        "message": "Unable to download the media resource during the data inspection process.",
+    }
+    once = [{"on": "create", "nth": 1, "do": out_of_reach}]
+    sim = simulate(faults=once)
+
+    hiccup = await sim.run(sim.clips("one"))
+    sim.account.faults = sim.new_account(faults=[{"on": "create", "do": out_of_reach}]).faults
+    gone = await sim.run(sim.clips("two", name="other.yaml"))
+
+    assert (hiccup.exit_code, sim.made) == (0, 1)
+    assert (gone.exit_code, states(gone)) == (1, {"two": "failed"})
+    assert sim.account.statement()["calls"]["create"]["400"] == 3

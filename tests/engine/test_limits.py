@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import trio
-from simulation import Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trio.testing import MockClock
+
+    from simulation import Simulation
 
     Simulate = Callable[..., Simulation]
 
@@ -29,9 +31,7 @@ async def test_the_account_never_throttles_and_is_never_idle(simulate: Simulate,
     assert sum(statement["calls"][kind]["200"] for kind in ("query", "list")) < 2.5 * 100
 
 
-async def test_no_more_tasks_are_in_flight_than_the_settings_say(
-    simulate: Simulate, autojump_clock: MockClock
-) -> None:
+async def test_no_more_tasks_are_in_flight_than_the_settings_say(simulate: Simulate, autojump_clock: MockClock) -> None:
     """What waits here can still be changed; what waits at the service cannot."""
     sim = simulate()
     sim.settings("[providers.default.limits]\ntasks_in_flight = 3\n")
@@ -55,7 +55,7 @@ async def test_settings_hold_creates_and_queries_back(simulate: Simulate, autoju
     await sim.run(sim.clips("one", "two", "three", "four"))
 
     made = sorted(task.created_at for task in sim.account.tasks.values())
-    assert all(later - earlier >= 1.999 for earlier, later in zip(made, made[1:], strict=False))
+    assert all(later - earlier >= 1.999 for earlier, later in itertools.pairwise(made))
     assert sim.account.statement()["peak_queries_per_second"] <= 1
 
 
@@ -76,4 +76,4 @@ async def test_a_running_task_is_looked_at_at_least_every_poll_seconds(
     sim.account.strike = note  # type: ignore[method-assign, assignment]
     await sim.run(sim.clips("one"))
 
-    assert max(later - earlier for earlier, later in zip(looks, looks[1:], strict=False)) <= 20.5
+    assert max(later - earlier for earlier, later in itertools.pairwise(looks)) <= 20.5

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from media_files import make_video, png
 from simulation import Simulation, states
-
 from wanrun import api
 from wanrun.errors import LedgerBusy
 from wanrun.ledger import LedgerLock
@@ -154,3 +154,19 @@ async def test_another_file_at_the_place_is_a_conflict_for_a_person(
 
     assert (outcome.exit_code, states(outcome)) == (1, {"one": "to deliver"})
     assert (sim.folder / "out" / "one.mp4").read_text() == "somebody's own file"
+
+
+async def test_an_artifact_that_is_gone_is_fetched_again_while_it_can_be(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """Somebody tidied the artifact store; a sink that is added within the day is served all the same."""
+    sim = simulate()
+    job = "jobs: [{id: one, prompt: p, media: [{video: https://example.com/one.mp4}]}]\n"
+    await sim.run(sim.spec(job))
+    for path in (sim.folder / ".wanrun" / "artifacts").iterdir():
+        path.unlink()
+
+    outcome = await sim.run(sim.spec("sinks: {first: {folder: out}, second: {folder: copies}}\n" + job))
+
+    assert (outcome.exit_code, outcome.submitted, sim.made) == (0, 0, 1)
+    assert (sim.folder / "copies" / "one.mp4").exists()

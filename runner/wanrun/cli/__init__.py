@@ -6,7 +6,6 @@ Commands are imported when they are called, so that `--help` does not wait for w
 from __future__ import annotations
 
 import difflib
-import os
 import sys
 import traceback
 from importlib import import_module
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wanrun.cli.output import counted, say
 from wanrun.errors import ExitCode, SpecError, WanrunError
 
 if TYPE_CHECKING:
@@ -60,8 +60,9 @@ class Commands(click.Group):
 
 
 def _refuse_misspelt(word: str) -> None:
-    near = difflib.get_close_matches(word, COMMANDS, n=1)
-    if near and not Path(word).exists():
+    """Take a bare word for a command's name; what could be an option or a path is left to `run`."""
+    near = difflib.get_close_matches(word, COMMANDS, n=1) if word.isalpha() and not Path(word).exists() else []
+    if near:
         raise click.UsageError(f'no file and no command "{word}"; did you mean "{near[0]}"?')
 
 
@@ -98,31 +99,32 @@ def run_app(args: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as exc:
         return exc.exit_code
     except click.ClickException as exc:
-        exc.show()
+        _show_misuse(exc)
         return int(ExitCode.INVALID)
     except click.Abort:
         return int(ExitCode.INTERRUPTED)
     except WanrunError as exc:
         _show(exc)
         return int(exc.exit_code)
-    except BrokenPipeError:  # `wanrun status | head` is not an error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.OK)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
     except Exception:
         traceback.print_exc()
-        click.echo("this is a bug of wanrun, not yours; the ledger is intact. Please report the lines above", err=True)
+        say("this is a bug of wanrun, not yours; the ledger is intact. Please report the lines above", err=True)
         return int(ExitCode.BUG)
     return int(code) if isinstance(code, int) else int(ExitCode.OK)
 
 
-def _show(exc: WanrunError) -> None:
-    from wanrun.cli.output import printable
+def _show_misuse(exc: click.ClickException) -> None:
+    say(exc.format_message(), err=True)
+    context = getattr(exc, "ctx", None)
+    if context is not None and not isinstance(exc, click.exceptions.NoArgsIsHelpError):
+        say(f"see {context.command_path} --help", err=True)
 
-    click.echo(printable(str(exc)), err=True)
+
+def _show(exc: WanrunError) -> None:
+    say(str(exc), err=True)
     if isinstance(exc, SpecError):
         count, files = len(exc.problems), len({problem.position.path for problem in exc.problems})
         where = str(exc.problems[0].position.path) if files == 1 else f"{files} files"
-        problems = "1 problem" if count == 1 else f"{count} problems"
-        click.echo(printable(f"{problems} in {where}; nothing was submitted"), err=True)
+        say(f"{counted(count, 'problem')} in {where}; nothing was submitted", err=True)

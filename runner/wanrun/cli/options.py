@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from wanrun import api
 
@@ -79,6 +80,8 @@ def make_setup(options: dict[str, Any]) -> api.Setup:
     """Take the shared options out of a command's own and return the setup they make."""
     emulator = options.pop("emulator", False)
     embedded = {name: options.pop(name) for name in ("speed", "edit", "faults", "deliver") if name in options}
+    if not emulator and (without := [f"--{name}" for name in embedded if _is_given(name)]):
+        raise click.UsageError(f"{' and '.join(without)} without --emulator")
     if emulator and options.get("base_url"):
         raise click.UsageError("--emulator and --base-url exclude each other")
     return api.Setup(
@@ -87,3 +90,7 @@ def make_setup(options: dict[str, Any]) -> api.Setup:
         base_url=options.pop("base_url"),
         emulator=api.EmulatorOptions(**embedded) if emulator else None,
     )
+
+
+def _is_given(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import unicodedata
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
+from rich.cells import cell_len
+
+from wanrun.streams import silence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from wanrun.types import JSON
 
 _UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_NOT_ASCII = re.compile(r"[^\x00-\x7e]")
 
 
 def printable(text: str) -> str:
@@ -26,28 +31,50 @@ def printable(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    """Return a text as one line, whatever a service or a plugin has put into it."""
+    return printable(" ".join(text.split()))
+
+
 def say(text: str = "", *, err: bool = False) -> None:
     """Print one text for people."""
-    click.echo(printable(text), err=err)
+    _write(printable(text), err=err)
 
 
 def say_json(value: Mapping[str, JSON] | Sequence[JSON]) -> None:
     """Print one JSON document."""
-    click.echo(json.dumps(value, ensure_ascii=not _is_utf8(), indent=2))
+    text = json.dumps(value, ensure_ascii=not _is_utf8(), indent=2)
+    _write(_NOT_ASCII.sub(_escaped, text), err=False)
 
 
 def _is_utf8() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
+def _escaped(character: re.Match[str]) -> str:
+    """Return a character as it may stand in JSON at a terminal; `json` itself escapes only the ASCII controls."""
+    text = character[0]
+    return json.dumps(text)[1:-1] if unicodedata.category(text) in _UNSHOWN else text
+
+
+def _write(text: str, *, err: bool) -> None:
+    stream = sys.stderr if err else sys.stdout
+    encoding = stream.encoding or "utf-8"
+    try:
+        click.echo(text.encode(encoding, "backslashreplace").decode(encoding), err=err)
+    except BrokenPipeError:  # `wanrun status | head` changes nothing about the exit code
+        silence(stream)
+
+
 def table(rows: Sequence[Sequence[str]], *, gap: int = 2) -> str:
-    """Return rows as aligned columns; the last column is not padded."""
+    """Return rows as aligned columns, a line each; the last column is not padded."""
     if not rows:
         return ""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    rows = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     lines = []
     for row in rows:
-        cells = [cell.ljust(width + gap) for cell, width in zip(row, widths, strict=False)]
+        cells = [cell + " " * (width + gap - cell_len(cell)) for cell, width in zip(row, widths, strict=False)]
         lines.append("".join([*cells, row[-1]]).rstrip())
     return "\n".join(lines)
 

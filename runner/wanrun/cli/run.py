@@ -20,9 +20,10 @@ from wanrun.cli.options import (
     setup_options,
     specs_argument,
 )
-from wanrun.cli.output import counted, printable, say, say_json
+from wanrun.cli.output import counted, one_line, printable, say, say_json
 from wanrun.errors import ExitCode, SettingsError
 from wanrun.progress import view_for
+from wanrun.streams import silence
 from wanrun.types import Action, State
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def run(specs: tuple[Path, ...], form: str, retry_failed: bool, events: str | No
         raise click.UsageError("--format json and --events - both write to standard output; give --events a file")
     with ExitStack() as stack:
         lines = stack.enter_context(_EventLines(events)) if events else None
-        view = stack.enter_context(view_for(quiet=quiet, clean=printable))
+        view = stack.enter_context(view_for(quiet=quiet, live=events != "-", clean=_clean))
 
         def observe(event: Event) -> None:
             view(event)
@@ -62,6 +63,8 @@ def run(specs: tuple[Path, ...], form: str, retry_failed: bool, events: str | No
         outcome = api.run(
             specs, setup, retry_failed=retry_failed, observe=observe, planned=_announce(quiet), signals=True
         )
+    if lines is not None and lines.failure:
+        say(f"{events}: {lines.failure}; not every event is in it", err=True)
     if form == "json":
         say_json(_json(outcome))
     else:
@@ -75,6 +78,7 @@ class _EventLines:
     def __init__(self, target: str) -> None:
         self._target = target
         self._stream: TextIO = sys.stdout
+        self.failure: str | None = None  #: why not every event could be written
 
     def __enter__(self) -> _EventLines:
         if self._target != "-":
@@ -89,9 +93,13 @@ class _EventLines:
             self._stream.close()
 
     def write(self, event: Event) -> None:
-        """Append one event."""
-        self._stream.write(json.dumps(event.to_json(), ensure_ascii=True) + "\n")
-        self._stream.flush()
+        """Append one event; a stream that fails is given up and the run goes on, since it is paying for things."""
+        try:
+            self._stream.write(json.dumps(event.to_json(), ensure_ascii=True) + "\n")
+            self._stream.flush()
+        except OSError as exc:
+            silence(self._stream)
+            self.failure = None if isinstance(exc, BrokenPipeError) else exc.strerror
 
 
 def _announce(quiet: bool) -> Any:
@@ -119,9 +127,9 @@ def _sum_up(outcome: api.Outcome, *, err: bool) -> None:
         say(f"... and {len(places) - PLACES_SHOWN} more: wanrun status", err=err)
     for job in outcome.jobs:
         if job.state is not State.DONE and job.exit_code is not ExitCode.UNFINISHED:
-            say(f"{job.address} is {job.state}: {job.why}", err=err)
+            say(one_line(f"{job.address} is {job.state}: {job.why}"), err=err)
     for reason in outcome.reasons:
-        say(reason, err=err)
+        say(one_line(reason), err=err)
     counts = ", ".join(f"{count} {state}" for state, count in outcome.counts().items()) or "no jobs"
     say(f"{counts}; {_submitted(outcome)}. Ledger: {_short(str(outcome.ledger))}", err=err)
     if outcome.exit_code is ExitCode.UNFINISHED:
@@ -134,8 +142,12 @@ def _submitted(outcome: api.Outcome) -> str:
 
 def _short(place: str) -> str:
     """Return a path below the working directory without it."""
-    here = f"{Path.cwd()}/"
-    return place.removeprefix(here)
+    return place.removeprefix(f"{Path.cwd()}/")
+
+
+def _clean(text: str) -> str:
+    """Return a line that a terminal can take, and whose paths are not longer than they need to be."""
+    return printable(text).replace(f" {Path.cwd()}/", " ")
 
 
 def _json(outcome: api.Outcome) -> dict[str, Any]:

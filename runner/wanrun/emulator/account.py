@@ -12,15 +12,15 @@ import time
 import uuid
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from wanrun.emulator import checks, intake
 from wanrun.emulator import statement as statements
 from wanrun.emulator.faults import Effect, Faults
 from wanrun.emulator.gate import Gate
 from wanrun.emulator.history import History
+from wanrun.emulator.pace import Pace
 from wanrun.emulator.ready import Clip, ready_clip
 from wanrun.emulator.schedule import Schedule
 from wanrun.emulator.shelf import UPLOAD_SECONDS, Shelf, Upload
@@ -29,17 +29,15 @@ from wanrun.emulator.tasks import Status, Task
 from wanrun.models import Model, shipped_models
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from wanrun.emulator.calls import Answer, Call
+    from wanrun.emulator.pace import Seconds
     from wanrun.models import ServiceLimits
     from wanrun.types import JSON
 
 REGION_IDS = {"beijing": "cn-beijing", "singapore": "ap-southeast-1"}
-USUAL_SECONDS = (60.0, 300.0)  #: how long the service usually works on a task
 REFUSED_AFTER = 0.087  #: seconds until the service has found that a body is wrong
-
-Seconds: TypeAlias = "float | Mapping[str, float] | Callable[[Task], float] | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +89,10 @@ class Account:
         self.gate = Gate(self.limits, keys=keys, refused_keys=refused_keys, retry_after=retry_after)
         self.tasks: dict[str, Task] = {}
         self.calls: dict[str, Counter[int]] = defaultdict(Counter)
-        self._seconds, self._queue_seconds, self._speed = seconds, queue_seconds, speed
+        self._pace = Pace(seconds, queue_seconds=queue_seconds, speed=speed)
         self._seed, self._random = seed, random.Random(seed)  # noqa: S311  # an emulator guards nothing
         self._schedules = {name: Schedule(each.running_at_once, self) for name, each in self.limits.items()}
+        self.warnings: list[str] = []
         self._order: list[Task] = []
         self._work: list[str] = []
         self._history = History()
@@ -123,7 +122,7 @@ class Account:
         """Make a task of the body of a create; what is wrong with the body makes it a failed one."""
         now, model = self.clock(), self.models[body["model"]]
         task = intake.new_task(body, model, task_id=self.new_id(), request_id=request_id, now=now)
-        task.ready_at, task.seconds = now + self._queue_seconds / self._speed, self._length_of(task) / self._speed
+        self._pace.set(task, self._random)
         intake.apply(effect or Effect(), task)
         self.tasks[task.id] = task
         self._order.append(task)
@@ -228,6 +227,7 @@ class Account:
 
     def warn(self, text: str) -> None:
         """Note something that the reader of the statement should know."""
+        self.warnings.append(text)
         self._history.add("warning", self.clock(), text=text)
 
     def statement(self) -> dict[str, JSON]:
@@ -241,7 +241,7 @@ class Account:
                 "peak_running": max((each.peak_running for each in self._schedules.values()), default=0),
                 **self.gate.peaks(),
             },
-            warnings=[line["text"] for line in self.history if line["is"] == "warning"],
+            warnings=self.warnings,
         )
 
     def new_id(self) -> str:
@@ -280,6 +280,8 @@ class Account:
                 self.tasks[task.id] = task
             case "call":
                 self.calls[line["kind"]][line["status"]] += 1
+            case "warning":
+                self.warnings.append(line["text"])
             case "upload":
                 self.shelf.add(Upload(line["key"], line["model"], line["until"]))
 
@@ -295,15 +297,6 @@ class Account:
 
     def _work_of(self, task: Task) -> Work:
         return Work(task.id, json.loads(get(self.store, _request_key(task))), self.models[task.model])
-
-    def _length_of(self, task: Task) -> float:
-        """Return for how many seconds a task will run, before `speed`."""
-        given = self._seconds
-        if isinstance(given, Mapping):
-            given = given.get(task.prompt)
-        elif callable(given):
-            given = given(task)
-        return self._random.uniform(*USUAL_SECONDS) if given is None else given
 
     def _fail(self, task: Task, at: float, fault: checks.Fault) -> None:
         task.status, task.code, task.message = Status.FAILED, fault.code, fault.message

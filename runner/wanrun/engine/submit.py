@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from wanrun.client import create_body
+from wanrun.client import create_body, failed_task_verdict
+from wanrun.engine.again import is_due_again, make_again
 from wanrun.engine.patience import Patience
 from wanrun.engine.prepare import Prepared, Preparer
 from wanrun.errors import (
@@ -161,10 +162,15 @@ def _accepted(work: Work, lane: Lane, job: OpenJob, attempt: int, created: Creat
 
 
 def _refused(work: Work, job: OpenJob, attempt: int, exc: JobRefused) -> None:
+    again = is_due_again(work, job, failed_task_verdict(exc.code, exc.message))
+    name = EventName.JOB_RETRIED if again else EventName.JOB_FAILED
     with work.ledger.transaction():
-        work.ledger.refused(attempt, code=exc.code, message=exc.message, request_id=exc.request_id)
-        work.emit(EventName.JOB_FAILED, job, stage="submit", message=exc.message, code=exc.code)
-    work.settle(job)
+        work.ledger.refused(attempt, code=exc.code, message=exc.message, request_id=exc.request_id, again=again)
+        work.emit(name, job, stage="submit", message=exc.message, code=exc.code)
+    if again:
+        make_again(work, job)
+    else:
+        work.settle(job)
 
 
 def _unsure(work: Work, job: OpenJob, attempt: int, message: str, request_id: str | None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import trio
 
 from wanrun.client import TaskStatus, Verdict, failed_task_verdict
+from wanrun.engine.again import is_due_again, make_again
 from wanrun.engine.patience import patiently
 from wanrun.engine.schedule import Schedule
 from wanrun.errors import ExitCode, ServiceError
@@ -26,7 +27,6 @@ T = TypeVar("T")
 TASK_LIFE_SECONDS = 24 * 3600  #: that the service keeps a task and its result
 PAGE_SIZE = 100
 UNKNOWN_LOOKS = 3  #: in a row, before `UNKNOWN` is believed of a task that is young
-ATTEMPTS_AGAIN = {Verdict.RETRY: 2, Verdict.ONCE: 1}  #: tasks made anew after a fault of the service
 
 
 async def watch_tasks(work: Work, lane: Lane) -> None:
@@ -95,7 +95,7 @@ class _Watcher:
                 self._pages = 0  # some workspace hosts refuse it; the single query remains
                 return found
             found |= {row.task_id: row for row in page.rows}
-            self._pages = page.total_pages
+            self._pages = max(1, page.total_pages)
             if number >= page.total_pages:
                 return found
             number += 1
@@ -139,16 +139,15 @@ class _Watcher:
         job, ledger = self._landed(attempt), self._work.ledger
         message = task.message or f"the task ended as {task.status}"
         verdict = failed_task_verdict(task.code, task.message or "") if task.status is TaskStatus.FAILED else Verdict.NO
-        faults = ledger.service_faults(job.entry)
-        again = job.planned is not None and faults < ATTEMPTS_AGAIN.get(verdict, 0)
+        again = is_due_again(self._work, job, verdict)
         name = EventName.JOB_RETRIED if again else EventName.JOB_FAILED
         with ledger.transaction():
             ledger.failed(attempt, status=task.status, code=task.code, message=message, again=again)
             self._work.emit(name, job, stage="task", message=message, code=task.code)
         if verdict is Verdict.STOP:
             self._work.stop.submissions(f"the service refused: {message}", ExitCode.STOPPED_BY_SERVICE)
-        if again and self._work.stop.is_submitting:
-            self._work.to_prepare.send_nowait(job)
+        if again:
+            make_again(self._work, job)
         else:
             self._work.settle(job)
 

@@ -51,7 +51,7 @@ CREATE TABLE attempts (                         -- an intention to create a task
     usage           TEXT,                       -- JSON of types.Usage
     code            TEXT,                       -- of a refusal or failure
     message         TEXT,
-    again           INTEGER NOT NULL DEFAULT 0, -- 1: failed by a fault of the service, another attempt is due
+    again           INTEGER NOT NULL DEFAULT 0, -- 1: failed or refused in a way that calls for another attempt
     etag            TEXT,                       -- of the result being downloaded, to go on with it later
     artifact_sha256 TEXT,
     artifact_bytes  INTEGER,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wanrun.events import Event
     from wanrun.types import JSON, Artifact, Job, Receipt, Usage
 
+INTERRUPTED = "the run ended before the service's answer was recorded"
 UPLOAD_SPARE_SECONDS = 12 * 3600  #: an upload with less of its 48 hours left is not used again
 
 
@@ -56,8 +57,8 @@ class Ledger(Database):
         with self.transaction():
             rows = self._attempts_in(AttemptState.INTENDED)
             for attempt in rows:
-                self.unsure(attempt.id, "the run ended before the service's answer was recorded", request_id=None)
-        return [replace(attempt, state=AttemptState.UNSURE) for attempt in rows]
+                self.unsure(attempt.id, INTERRUPTED, request_id=None)
+        return [replace(attempt, state=AttemptState.UNSURE, message=INTERRUPTED) for attempt in rows]
 
     def note(self, event: Event) -> None:
         """Append one event."""
@@ -168,9 +169,13 @@ class Ledger(Database):
         """Record that a create surely made no task."""
         self._answer(attempt, AttemptState.WITHDRAWN, message=message)
 
-    def refused(self, attempt: int, *, code: str | None, message: str, request_id: str | None) -> None:
-        """Record that the service refused a create."""
-        self._answer(attempt, AttemptState.REFUSED, code=code, message=message, request_id=request_id)
+    def refused(
+        self, attempt: int, *, code: str | None, message: str, request_id: str | None, again: bool = False
+    ) -> None:
+        """Record that the service refused a create; `again` says that another attempt is due."""
+        with self.transaction():
+            self._answer(attempt, AttemptState.REFUSED, code=code, message=message, request_id=request_id)
+            self._write("UPDATE attempts SET again = :again WHERE id = :id", id=attempt, again=int(again))
 
     def unsure(self, attempt: int, message: str, *, request_id: str | None) -> None:
         """Record that whether a create made a task is not known."""
@@ -258,8 +263,12 @@ class Ledger(Database):
             suffix=artifact.suffix,
         )
 
+    def unfetched(self, attempt: int) -> None:
+        """Record that the artifact is no longer in the store, so that its result is to be fetched anew."""
+        self._write("UPDATE attempts SET state = 'succeeded', etag = NULL WHERE id = :id", id=attempt)
+
     def service_faults(self, entry: int) -> int:
-        """Return how many tasks of an entry failed by a fault of the service and were made anew."""
+        """Return how many attempts of an entry failed in a way that called for another one."""
         (row,) = self._read("SELECT count(*) AS n FROM attempts WHERE entry = :entry AND again = 1", entry=entry)
         return int(row["n"])
 
