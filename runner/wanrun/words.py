@@ -53,5 +53,5 @@ def _code(event: Event) -> str:
 
 def _waiting(event: Event) -> str:
     seconds = event.data.get("seconds")
-    pause = f", going on in {seconds:.0f} s" if isinstance(seconds, (int, float)) and seconds else ""
-    return f"{event.data['reason']}{pause}"
+    pause = f"waiting {seconds:.0f} s: " if isinstance(seconds, (int, float)) and seconds else ""
+    return f"{pause}{event.data['reason']}"

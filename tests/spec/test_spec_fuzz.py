@@ -52,7 +52,7 @@ def test_any_bytes_give_problems(data: bytes) -> None:
 @settings(max_examples=400, deadline=None)
 def test_specs_with_random_damage_give_problems_or_jobs(text: str, seed: int, times: int) -> None:
     """Pieces put in, taken out or doubled anywhere."""
-    chance = random.Random(seed)  # noqa: S311  # damage, not secrets
+    chance = random.Random(seed)  # damage, not secrets
     for _ in range(times):
         start = chance.randrange(len(text) + 1)
         end = min(len(text), start + chance.choice([0, 0, 1, 3, 10]))
