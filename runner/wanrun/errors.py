@@ -24,11 +24,12 @@ Anything that is not a `WanrunError` is our bug and keeps its traceback.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from wanrun.types import Problem
 
@@ -169,12 +170,16 @@ class LinkExpired(ServiceError):
     """The link to a result no longer works."""
 
 
-def plain_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error that the reader can mend, if a nursery collected nothing else; else the group."""
-    mendable, rest = group.split(WanrunError)
-    if rest is not None or mendable is None:
-        return group
-    leaf: BaseException = mendable
-    while isinstance(leaf, BaseExceptionGroup):
-        leaf = leaf.exceptions[0]
-    return leaf
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Let the first error that the reader can mend out of a nursery's group, if the group holds nothing else."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        mendable, rest = group.split(WanrunError)
+        if rest is not None or mendable is None:
+            raise
+        leaf: BaseException = mendable
+        while isinstance(leaf, BaseExceptionGroup):
+            leaf = leaf.exceptions[0]
+        raise leaf from group

@@ -6,7 +6,7 @@ import os
 import signal
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,12 +21,13 @@ from wanrun.engine.patience import patiently
 from wanrun.engine.stop import Stop
 from wanrun.engine.work import Lane, OpenJob, Work
 from wanrun.engine.world import World
-from wanrun.errors import ExitCode, JobRefused, KeyRefused, LedgerError, ServiceError, SettingsError, plain_error
+from wanrun.errors import ExitCode, JobRefused, KeyRefused, LedgerError, ServiceError, SettingsError, plain_errors
 from wanrun.events import EventName
-from wanrun.ledger import AttemptState, Ledger, LedgerLock
+from wanrun.ledger import Ledger, LedgerLock
+from wanrun.opening import open_jobs
 from wanrun.outcome import Outcome, job_outcomes, overall
 from wanrun.plan import Plan, identify, references
-from wanrun.types import Action, Problem, Secret, State
+from wanrun.types import Problem, Secret
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -36,13 +37,11 @@ if TYPE_CHECKING:
 
     from wanrun.batch import Batch
     from wanrun.events import Event
-    from wanrun.plan import PlannedJob
     from wanrun.project import Project
     from wanrun.settings import Provider
     from wanrun.types import Identity
 
 EMULATOR_KEY = Secret("sk-emulator")
-FLYING = (AttemptState.IN_FLIGHT, AttemptState.SUCCEEDED)
 
 
 @dataclass
@@ -66,15 +65,13 @@ class Run:
         """
         batch = load_batch(paths, self.project)
         stop = Stop()
-        try:
+        with plain_errors():
             async with trio.open_nursery() as nursery:
                 if self.signals:
                     await nursery.start(_listen_to_signals, stop)
                 with self._ledger() as ledger:
                     outcome = await self._run(batch, ledger, stop)
                 nursery.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            raise plain_error(group) from group
         return outcome
 
     @contextmanager
@@ -128,7 +125,7 @@ class Run:
             lanes={},
             artifacts=self.project.artifacts,
             observe=observe,
-            jobs=_open_jobs(plan, batch, ledger, self.project),
+            jobs=open_jobs(plan, batch, ledger, self.project),
             stop=stop,
         )
 
@@ -198,60 +195,10 @@ def make_private(folder: Path) -> None:
         raise LedgerError(f"{folder}: {exc.strerror}; wanrun keeps its ledger and artifacts there") from exc
 
 
-def _open_jobs(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> list[OpenJob]:
-    """Enter what is to be submitted, take over what has moved, and return all that this run can move."""
-    with ledger.transaction():
-        entries = [
-            (_with_artifact(planned, ledger, project), _entry(planned, ledger, project)) for planned in plan.jobs
-        ]
-    jobs = [
-        OpenJob(entry, planned.job.address, _provider(planned), planned.job.model, planned)
-        for planned, entry in entries
-        if planned.action is not Action.NOTHING
-    ]
-    return [*jobs, *_left_behind(plan, batch, ledger, project)]
-
-
-def _entry(planned: PlannedJob, ledger: Ledger, project: Project) -> int:
-    job, spec_path = planned.job, project.recorded(planned.job.spec_path)
-    if planned.entry is None or planned.action is Action.SUBMIT:
-        return ledger.enter(job, fingerprint=planned.fingerprint, spec_path=spec_path)
-    if planned.state is State.MOVED:
-        ledger.move(planned.entry.id, address=job.address, spec_path=spec_path)
-    return planned.entry.id
-
-
-def _with_artifact(planned: PlannedJob, ledger: Ledger, project: Project) -> PlannedJob:
-    """Return a job to be delivered as one to be fetched, if its file has gone from the artifact store."""
-    attempt = planned.entry.attempt if planned.entry is not None else None
-    if planned.action is not Action.DELIVER or attempt is None or attempt.artifact(project.artifacts).path.exists():
-        return planned
-    ledger.unfetched(attempt.id)
-    return replace(planned, action=Action.RESUME)
-
-
 def _provider_named(name: str, project: Project) -> Provider:
     if name not in project.settings.providers:
         raise SettingsError(f'tasks are in flight at the provider "{name}", which wanrun.toml no longer describes')
     return project.settings.providers[name]
-
-
-def _provider(planned: PlannedJob) -> str:
-    """Return where the job's task is, or where it is to be made."""
-    entry = planned.entry
-    return entry.provider if entry is not None and planned.action is not Action.SUBMIT else planned.job.provider
-
-
-def _left_behind(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> list[OpenJob]:
-    """Return what is in flight for these specs though they no longer ask for it: paid, so it is fetched and kept."""
-    asked = {planned.entry.id for planned in plan.jobs if planned.entry is not None}
-    loaded = {project.recorded(spec.path.resolve()) for spec in batch.specs}
-    return [
-        OpenJob(entry.id, entry.address, entry.provider, entry.model, None)
-        for entry in ledger.entries()
-        if entry.id not in asked and entry.spec_path in loaded
-        if entry.attempt is not None and entry.attempt.state in FLYING
-    ]
 
 
 async def _greet(work: Work, lane: Lane) -> None:

@@ -6,6 +6,7 @@ A key that is not enforced is refused, so that nobody relies on a limit that not
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import tomllib
 from dataclasses import dataclass, field, fields, replace
@@ -95,7 +96,7 @@ def load_settings(
     path = config or root / FILE_NAME
     if config is not None and not config.is_file():
         raise SettingsError(f"{config}: no such file (given by --config)")
-    providers = _providers(_read(path), path) if path.is_file() else {}
+    providers = _providers(_read(path), path) if path.exists() else {}
     providers.setdefault("default", Provider())
     asked = {name: _with_base_url(provider, base_url, environ) for name, provider in providers.items()}
     return Settings(root=root, providers=asked)
@@ -145,7 +146,7 @@ def _values(kind: type, table: object, *, where: str, path: Path, leave: Collect
     _known(table, allowed, where=f"{where}.", path=path)
     for key, value in table.items():
         if message := _wrong(allowed[key], value):
-            raise SettingsError(f"{path}: {where}.{key} is {value!r}; give {message}")
+            raise SettingsError(f"{path}: {where}.{key} is {_shown(value)}; give {message}")
     return dict(table)
 
 
@@ -161,10 +162,15 @@ def _wrong(kind: str, value: object) -> str | None:
     """Say what should be given instead of `value`; None when it is right."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind == "float":
-        return None if number and 0 < value < 1e6 else "a number of more than 0"  # type: ignore[operator]
+        return None if number and 0 < value < 1e6 else "a number above 0, below 1000000"  # type: ignore[operator]
     if kind == "int":
         whole = number and isinstance(value, int) and 0 < value <= 10_000
         return None if whole else "a whole number from 1 to 10000"
     if kind == "Limits":
         return None if isinstance(value, dict) else "a table"
     return None if isinstance(value, str) and value else "a text in quotes"
+
+
+def _shown(value: object) -> str:
+    """Return a value of a TOML file much as it is written there."""
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from wanrun.emulator import load_faults, run_emulator
-from wanrun.errors import plain_error
+from wanrun.errors import plain_errors
 from wanrun.project import EmulatorOptions, Setup
 from wanrun.settings import STATE_FOLDER, project_root
 
@@ -44,10 +44,8 @@ def emulate(
         faults=load_faults(options.faults) if options.faults else None,
         log=ready,
     )
-    try:
+    with plain_errors():
         trio.run(_until_stopped, serve)
-    except BaseExceptionGroup as group:
-        raise plain_error(group) from group
 
 
 async def _until_stopped(serve: Callable[[], Awaitable[None]]) -> None:

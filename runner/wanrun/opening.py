@@ -1,0 +1,68 @@
+"""What a run may move: the plan's jobs entered in the ledger, and what earlier specs have left in flight."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from wanrun.engine.work import OpenJob
+from wanrun.ledger import AttemptState
+from wanrun.types import Action, State
+
+if TYPE_CHECKING:
+    from wanrun.batch import Batch
+    from wanrun.ledger import Ledger
+    from wanrun.plan import Plan, PlannedJob
+    from wanrun.project import Project
+
+FLYING = (AttemptState.IN_FLIGHT, AttemptState.SUCCEEDED)
+
+
+def open_jobs(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> list[OpenJob]:
+    """Enter what is to be submitted, take over what has moved, and return all that this run can move."""
+    with ledger.transaction():
+        entries = [
+            (_with_artifact(planned, ledger, project), _entry(planned, ledger, project)) for planned in plan.jobs
+        ]
+    jobs = [
+        OpenJob(entry, planned.job.address, _provider(planned), planned.job.model, planned)
+        for planned, entry in entries
+        if planned.action is not Action.NOTHING
+    ]
+    return [*jobs, *_left_behind(plan, batch, ledger, project)]
+
+
+def _entry(planned: PlannedJob, ledger: Ledger, project: Project) -> int:
+    job, spec_path = planned.job, project.recorded(planned.job.spec_path)
+    if planned.entry is None or planned.action is Action.SUBMIT:
+        return ledger.enter(job, fingerprint=planned.fingerprint, spec_path=spec_path)
+    if planned.state is State.MOVED:
+        ledger.move(planned.entry.id, address=job.address, spec_path=spec_path)
+    return planned.entry.id
+
+
+def _with_artifact(planned: PlannedJob, ledger: Ledger, project: Project) -> PlannedJob:
+    """Return a job to be delivered as one to be fetched, if its file has gone from the artifact store."""
+    attempt = planned.entry.attempt if planned.entry is not None else None
+    if planned.action is not Action.DELIVER or attempt is None or attempt.artifact(project.artifacts).path.exists():
+        return planned
+    ledger.unfetched(attempt.id)
+    return replace(planned, action=Action.RESUME)
+
+
+def _provider(planned: PlannedJob) -> str:
+    """Return where the job's task is, or where it is to be made."""
+    entry = planned.entry
+    return entry.provider if entry is not None and planned.action is not Action.SUBMIT else planned.job.provider
+
+
+def _left_behind(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> list[OpenJob]:
+    """Return what is in flight for these specs though they no longer ask for it: paid, so it is fetched and kept."""
+    asked = {planned.entry.id for planned in plan.jobs if planned.entry is not None}
+    loaded = {project.recorded(spec.path.resolve()) for spec in batch.specs}
+    return [
+        OpenJob(entry.id, entry.address, entry.provider, entry.model, None)
+        for entry in ledger.entries()
+        if entry.id not in asked and entry.spec_path in loaded
+        if entry.attempt is not None and entry.attempt.state in FLYING
+    ]
