@@ -6,18 +6,20 @@ import math
 
 import trio
 
+SPACING = 1.1  #: times the interval that the rate itself would give
+
 
 class RateLimiter:
     """Lets calls through evenly spaced at `per_second`, in the order they came.
 
-    Even spacing, without bursts: the service counts calls in any one second, and a burst that the network bunches up
-    further would be refused.
+    Even spacing, without bursts, and a tenth wider than asked: the service counts arrivals in any one second, and a
+    little jitter on the way would put one too many inside it.
     """
 
     def __init__(self, per_second: float) -> None:
         if not per_second > 0:
             raise ValueError("per_second must be more than 0")
-        self._interval_seconds = 1.0 / per_second
+        self._interval_seconds = SPACING / per_second
         self._next_at = -math.inf
         self._turn = trio.Lock()  # trio's lock is fair: first come, first through
 

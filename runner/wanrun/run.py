@@ -5,32 +5,31 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
+from wanrun.audience import Audience
 from wanrun.batch import load_batch, plan_batch
-from wanrun.client import Client, endpoint_for
-from wanrun.emulator import load_faults, run_emulator
+from wanrun.client import Client
 from wanrun.engine import run_jobs
 from wanrun.engine.patience import patiently
 from wanrun.engine.stop import Stop
 from wanrun.engine.work import Lane, OpenJob, Work
 from wanrun.engine.world import World
-from wanrun.errors import ExitCode, JobRefused, KeyRefused, LedgerError, ServiceError, SettingsError, plain_errors
+from wanrun.errors import ExitCode, JobRefused, KeyRefused, LedgerError, ServiceError, plain_errors
 from wanrun.events import EventName
 from wanrun.ledger import Ledger, LedgerLock
 from wanrun.opening import open_jobs
 from wanrun.outcome import Outcome, job_outcomes, overall
 from wanrun.plan import Plan, identify, references
-from wanrun.types import Problem, Secret
+from wanrun.services import Services
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import httpx
@@ -38,10 +37,7 @@ if TYPE_CHECKING:
     from wanrun.batch import Batch
     from wanrun.events import Event
     from wanrun.project import Project
-    from wanrun.settings import Provider
-    from wanrun.types import Identity
-
-EMULATOR_KEY = Secret("sk-emulator")
+    from wanrun.types import Identity, Problem
 
 
 @dataclass
@@ -56,6 +52,7 @@ class Run:
     transport: httpx.AsyncBaseTransport | None = None  #: instead of the network, for simulation
     signals: bool = False  #: listen to SIGINT and SIGTERM
     _counts: Counter[EventName] = field(default_factory=Counter)
+    _notes: list[str] = field(default_factory=list)
 
     async def run(self, paths: Sequence[Path]) -> Outcome:
         """Plan and carry out, and resume what is unfinished.
@@ -85,6 +82,7 @@ class Run:
         interrupted = ledger.interrupted()
         plan = await self._plan(batch, ledger, stop)
         work = self._work(plan, batch, ledger, stop)
+        services = Services({job.provider for job in work.jobs if job.needs_service}, self.project)
         self.planned(plan, batch)
         work.emit(EventName.RUN_STARTED, jobs=len(plan.jobs), open=len(work.open))
         for attempt in interrupted:
@@ -92,7 +90,7 @@ class Run:
             found = OpenJob(entry.id, entry.address, entry.provider, entry.model, None)
             work.emit(EventName.JOB_HELD, found, message=attempt.message)
         if work.open and not stop.reasons:
-            await self._carry_out(work)
+            await self._carry_out(work, services)
         outcome = self._outcome(work, plan, batch)
         counts = {state.value: count for state, count in outcome.counts().items()}
         work.emit(EventName.RUN_FINISHED, exit_code=int(outcome.exit_code), states=dict(counts))
@@ -110,12 +108,7 @@ class Run:
         return plan_batch(batch, identified, ledger.entries(), self.project, retry_failed=self.retry_failed)
 
     def _work(self, plan: Plan, batch: Batch, ledger: Ledger, stop: Stop) -> Work:
-        observers = [self._count, self.observe, *self.project.catalog.observers()]
-
-        def observe(event: Event) -> None:
-            for observer in observers:
-                observer(event)
-
+        audience = Audience([self._count, self.observe], self.project.catalog.observers(), say=self._notes.append)
         at = datetime.fromtimestamp(self.world.now(), UTC)
         return Work(
             run=f"{at:%Y%m%dT%H%M%SZ}-{self.world.random.getrandbits(24):06x}",
@@ -124,7 +117,7 @@ class Run:
             world=self.world,
             lanes={},
             artifacts=self.project.artifacts,
-            observe=observe,
+            observe=audience.hear,
             jobs=open_jobs(plan, batch, ledger, self.project),
             stop=stop,
         )
@@ -132,47 +125,22 @@ class Run:
     def _count(self, event: Event) -> None:
         self._counts[event.name] += 1
 
-    async def _carry_out(self, work: Work) -> None:
+    async def _carry_out(self, work: Work, services: Services) -> None:
         make_private(self.project.artifacts)
+        world = self.world
         async with AsyncExitStack() as stack:
-            emulator = await stack.enter_async_context(self._emulator()) if self.project.setup.emulator else None
-            for name in sorted({job.provider for job in work.jobs if job.needs_service}):
-                provider = _provider_named(name, self.project)
-                client = await stack.enter_async_context(self._client(provider, emulator))
-                work.lanes[name] = Lane(provider, client)
+            for service in await stack.enter_async_context(services.started()):
+                client = Client(
+                    service.endpoint, service.key, transport=self.transport, now=world.now, in_thread=world.to_thread
+                )
+                await stack.enter_async_context(client)
+                work.lanes[service.provider.name] = Lane(service.provider, client)
             with trio.CancelScope() as scope:
                 work.stop.bind(scope)
                 for lane in work.lanes.values():
                     await _greet(work, lane)
             if not work.stop.reasons:
                 await run_jobs(work)
-
-    @asynccontextmanager
-    async def _emulator(self) -> AsyncIterator[str]:
-        """Serve the embedded emulator on loopback, and give its base URL."""
-        options = self.project.setup.emulator
-        assert options is not None
-        async with trio.open_nursery() as nursery:
-            serve = partial(
-                run_emulator,
-                folder=self.project.ledger_path.parent / "account",
-                speed=options.speed,
-                edit=options.edit,
-                faults=load_faults(options.faults) if options.faults else None,
-                log=lambda _url: None,
-            )
-            yield await nursery.start(serve)
-            nursery.cancel_scope.cancel()
-
-    def _client(self, provider: Provider, emulator: str | None) -> Client:
-        if emulator is not None:
-            endpoint, key = endpoint_for(base_url=emulator), EMULATOR_KEY
-        else:
-            region = provider.region or "singapore"
-            endpoint = endpoint_for(region=region, workspace=provider.workspace, base_url=provider.base_url)
-            key = provider.api_key(os.environ if self.project.setup.environ is None else self.project.setup.environ)
-        world = self.world
-        return Client(endpoint, key, transport=self.transport, now=world.now, in_thread=world.to_thread)
 
     def _outcome(self, work: Work, plan: Plan, batch: Batch) -> Outcome:
         jobs = job_outcomes(plan, work.ledger.entries(), found_lost=self._counts[EventName.JOB_LOST] > 0)
@@ -182,7 +150,7 @@ class Run:
             exit_code=overall(jobs, work.stop.reasons),
             reasons=tuple(reason.words for reason in work.stop.reasons),
             submitted=self._counts[EventName.JOB_SUBMITTED],
-            notes=batch.notes,
+            notes=(*batch.notes, *self._notes),
             ledger=self.project.ledger_path,
         )
 
@@ -193,12 +161,6 @@ def make_private(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as exc:
         raise LedgerError(f"{folder}: {exc.strerror}; wanrun keeps its ledger and artifacts there") from exc
-
-
-def _provider_named(name: str, project: Project) -> Provider:
-    if name not in project.settings.providers:
-        raise SettingsError(f'tasks are in flight at the provider "{name}", which wanrun.toml no longer describes')
-    return project.settings.providers[name]
 
 
 async def _greet(work: Work, lane: Lane) -> None:

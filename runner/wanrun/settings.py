@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 FILE_NAME = "wanrun.toml"
 STATE_FOLDER = ".wanrun"
+REGIONS = ("singapore", "beijing")
+_WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # the API key goes to the host made from it
 BASE_URL_VARIABLE = "DASHSCOPE_HTTP_BASE_URL"  #: the official SDK's own
 API_KEY_VARIABLE = "DASHSCOPE_API_KEY"
 
@@ -134,9 +137,20 @@ def _provider(name: str, table: object, path: Path) -> Provider:
     if "limits" in values:
         limits = _values(Limits, values["limits"], where=f"{where}.limits", path=path)
         values["limits"] = Limits(**limits)
+    _check_place(values, where=where, path=path)
     if "base_url" in values and ("region" in values or "workspace" in values):
         raise SettingsError(f"{path}: {where} has both base_url and region or workspace; give one of the two")
     return Provider(name=name, **values)
+
+
+def _check_place(values: Mapping[str, Any], *, where: str, path: Path) -> None:
+    if "region" in values and values["region"] not in REGIONS:
+        raise SettingsError(f"{path}: {where}.region is {values['region']!r}; give {' or '.join(REGIONS)}")
+    if "workspace" in values and not _WORKSPACE.fullmatch(values["workspace"]):
+        raise SettingsError(
+            f"{path}: {where}.workspace is {values['workspace']!r}; give 1 to 64 letters, digits, _ and -, "
+            "a letter or digit first"
+        )
 
 
 def _values(kind: type, table: object, *, where: str, path: Path, leave: Collection[str] = ()) -> dict[str, Any]:

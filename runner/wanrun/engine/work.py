@@ -116,10 +116,10 @@ class Work:
             self.to_deliver.send_nowait(job)
 
     def emit(self, name: EventName, job: OpenJob | None = None, /, **data: JSON) -> None:
-        """Write an event to the ledger and tell everybody who listens."""
+        """Write an event to the ledger and, once it is on disk, tell everybody who listens."""
         event = Event(name, self.world.now(), self.run, job.address if job else None, data)
         self.ledger.note(event)
-        self.observe(event)
+        self.ledger.once_committed(lambda: self.observe(event))
 
     def settle(self, job: OpenJob) -> None:
         """Take a job from the open ones: it rests where its ledger entry says."""

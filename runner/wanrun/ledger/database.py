@@ -21,6 +21,7 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, *, name: str, now: Callable[[], float]) -> None:
         self._connection, self._name, self._now = connection, name, now
         self._depth = 0
+        self._committed: list[Callable[[], None]] = []  # to be called when the transaction is on disk
 
     @classmethod
     def open(cls, path: Path, *, now: Callable[[], float]) -> Self:
@@ -91,6 +92,16 @@ class Database:
             self._commit()
         finally:
             self._depth = 0
+            callbacks, self._committed = self._committed, []
+        for callback in callbacks:
+            callback()
+
+    def once_committed(self, callback: Callable[[], None]) -> None:
+        """Call back when what is being written is on disk: after the transaction, or at once outside of one."""
+        if self._depth:
+            self._committed.append(callback)
+        else:
+            callback()
 
     def _commit(self) -> None:
         try:
