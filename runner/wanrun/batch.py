@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from wanrun.errors import SpecError
 from wanrun.inputs import check_inputs
 from wanrun.plan import Plan, identify, make_plan, references
+from wanrun.project import check_name
 from wanrun.spec import load
 from wanrun.types import Problem
 
@@ -32,6 +33,8 @@ class Batch:
 
 def load_batch(paths: Sequence[Path], project: Project) -> Batch:
     """Load and check specs and the files they name; raises `SpecError` with every problem."""
+    for path in paths:
+        check_name(path.absolute())
     loaded = load(paths, catalog=project.catalog, providers=project.settings.providers)
     report = check_inputs(loaded.jobs, project.catalog)
     if problems := loaded.problems + report.problems:

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wanrun.engine.work import OpenJob
-from wanrun.ledger import AttemptState
+from wanrun.ledger import FLYING
+from wanrun.plan import is_left_behind
 from wanrun.types import Action, State
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from wanrun.ledger import Ledger
     from wanrun.plan import Plan, PlannedJob
     from wanrun.project import Project
-
-FLYING = (AttemptState.IN_FLIGHT, AttemptState.SUCCEEDED)
 
 
 def open_jobs(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> list[OpenJob]:
@@ -38,6 +37,7 @@ def _entry(planned: PlannedJob, ledger: Ledger, project: Project) -> int:
         return ledger.enter(job, fingerprint=planned.fingerprint, spec_path=spec_path)
     if planned.state is State.MOVED:
         ledger.move(planned.entry.id, address=job.address, spec_path=spec_path)
+    ledger.wanted(planned.entry.id)
     return planned.entry.id
 
 
@@ -63,6 +63,6 @@ def _left_behind(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> 
     return [
         OpenJob(entry.id, entry.address, entry.provider, entry.model, None)
         for entry in ledger.entries()
-        if entry.id not in asked and entry.spec_path in loaded
+        if entry.id not in asked and is_left_behind(entry, loaded, project.settings.root)
         if entry.attempt is not None and entry.attempt.state in FLYING
     ]

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from wanrun.engine.stop import gravest
 from wanrun.errors import ExitCode
+from wanrun.ledger import FLYING
 from wanrun.plan import is_delivered, standing
 from wanrun.types import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
-    from wanrun.engine.stop import Reason
+    from wanrun.engine.work import OpenJob
     from wanrun.ledger import Entry
     from wanrun.plan import Plan, PlannedJob
 
@@ -57,9 +58,32 @@ def job_outcomes(plan: Plan, entries: Iterable[Entry], *, found_lost: bool) -> t
     )
 
 
-def overall(jobs: Iterable[JobOutcome], reasons: Iterable[Reason]) -> ExitCode:
-    """Return the gravest of what the jobs and the reasons to stop call for."""
-    return gravest(iter([*(job.exit_code for job in jobs), *(reason.exit_code for reason in reasons)]))
+def overall(jobs: Iterable[JobOutcome], codes: Iterable[ExitCode]) -> ExitCode:
+    """Return the gravest of what the jobs and the run itself call for."""
+    return gravest(iter([*(job.exit_code for job in jobs), *codes]))
+
+
+def still_flying(entries: Iterable[Entry], resumed: Collection[int]) -> list[str]:
+    """Say which results this run went for although no spec asks for them any more, and did not bring home."""
+    return [
+        f"{entry.address}: the result of an earlier version (task {entry.attempt.task_id}) is not fetched yet"
+        for entry in entries
+        if entry.id in resumed and entry.attempt is not None and entry.attempt.state in FLYING
+    ]
+
+
+def others_flying(entries: Iterable[Entry], plan: Plan, resumed: Iterable[OpenJob]) -> list[str]:
+    """Say how many tasks are in flight for specs that this run was not given; their results live for a day."""
+    mine = {job.entry for job in resumed} | {planned.entry.id for planned in plan.jobs if planned.entry is not None}
+    specs = Counter(
+        entry.spec_path
+        for entry in entries
+        if entry.id not in mine and entry.attempt is not None and entry.attempt.state in FLYING
+    )
+    return [
+        f"{count} of {spec} in flight, not part of this run: run it before its results are gone after 24 h"
+        for spec, count in specs.items()
+    ]
 
 
 def _job_outcome(planned: PlannedJob, entry: Entry | None, *, found_lost: bool) -> JobOutcome:

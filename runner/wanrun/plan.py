@@ -137,12 +137,13 @@ def _movable(
     movable: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         paid = entry.attempt is not None and entry.attempt.state in worth
-        if paid and entry.address not in addresses and _left_behind(entry, loaded, root):
+        if paid and entry.address not in addresses and is_left_behind(entry, loaded, root):
             movable[entry.fingerprint].append(entry)
     return movable
 
 
-def _left_behind(entry: Entry, loaded: Collection[str], root: Path) -> bool:
+def is_left_behind(entry: Entry, loaded: Collection[str], root: Path) -> bool:
+    """Say whether the spec of an entry is one of those loaded, as recorded, or is gone altogether."""
     return entry.spec_path in loaded or not (root / entry.spec_path).exists()
 
 
@@ -175,7 +176,7 @@ def standing(entry: Entry, destinations: Sequence[Destination] | None) -> tuple[
 
 #: What an attempt's state makes of its job. Until reconciling can settle an unsure attempt, a person has to.
 _STANDING = {
-    AttemptState.INTENDED: (State.HELD, Action.NOTHING),
+    AttemptState.INTENDED: (State.UNSURE, Action.NOTHING),  # in the air, or left there by a run that died
     AttemptState.UNSURE: (State.HELD, Action.NOTHING),
     AttemptState.UNDECIDED: (State.HELD, Action.NOTHING),
     AttemptState.WITHDRAWN: (State.NEW, Action.SUBMIT),

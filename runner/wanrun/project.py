@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from wanrun.errors import SettingsError
 from wanrun.registry import load_catalog
 from wanrun.rehearsal import rehearsed
 from wanrun.settings import STATE_FOLDER, Settings, load_settings
@@ -69,6 +70,7 @@ class Project:
 def open_project(setup: Setup, *, catalog: Catalog | None = None) -> Project:
     """Resolve a setup; raises `SettingsError` or `PluginError`."""
     settings = load_settings(start=setup.folder, config=setup.config, base_url=setup.base_url, environ=setup.environ)
+    check_name(settings.root)
     catalog = catalog or load_catalog()
     if setup.emulator is not None and not setup.emulator.deliver:
         catalog = rehearsed(catalog)
@@ -80,3 +82,11 @@ def _ledger_path(setup: Setup, settings: Settings) -> Path:
         return setup.ledger.absolute()
     folder = settings.root / STATE_FOLDER
     return (folder / "emulator" if setup.emulator else folder) / "ledger.db"
+
+
+def check_name(path: Path) -> None:
+    """Refuse a path whose name is not UTF-8: the ledger could not record it. Raises `SettingsError`."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as exc:
+        raise SettingsError(f"{str(path)!a}: its name is not UTF-8; rename it or a folder above it") from exc

@@ -17,14 +17,14 @@ from wanrun.batch import load_batch, plan_batch
 from wanrun.client import Client
 from wanrun.engine import run_jobs
 from wanrun.engine.patience import patiently
-from wanrun.engine.stop import Stop
+from wanrun.engine.stop import Stop, stop_code
 from wanrun.engine.work import Lane, OpenJob, Work
 from wanrun.engine.world import World
-from wanrun.errors import ExitCode, JobRefused, KeyRefused, LedgerError, ServiceError, plain_errors
+from wanrun.errors import ExitCode, LedgerError, ServiceError, plain_errors
 from wanrun.events import EventName
 from wanrun.ledger import Ledger, LedgerLock
 from wanrun.opening import open_jobs
-from wanrun.outcome import Outcome, job_outcomes, overall
+from wanrun.outcome import Outcome, job_outcomes, others_flying, overall, still_flying
 from wanrun.plan import Plan, identify, references
 from wanrun.services import Services
 
@@ -84,11 +84,12 @@ class Run:
         work = self._work(plan, batch, ledger, stop)
         services = Services({job.provider for job in work.jobs if job.needs_service}, self.project)
         self.planned(plan, batch)
-        work.emit(EventName.RUN_STARTED, jobs=len(plan.jobs), open=len(work.open))
         for attempt in interrupted:
             entry = ledger.entry(attempt.entry)
             found = OpenJob(entry.id, entry.address, entry.provider, entry.model, None)
             work.emit(EventName.JOB_HELD, found, message=attempt.message)
+        asked = [job for job in work.jobs if job.planned is not None]
+        work.emit(EventName.RUN_STARTED, jobs=len(plan.jobs), open=len(asked))
         if work.open and not stop.reasons:
             await self._carry_out(work, services)
         outcome = self._outcome(work, plan, batch)
@@ -143,14 +144,19 @@ class Run:
                 await run_jobs(work)
 
     def _outcome(self, work: Work, plan: Plan, batch: Batch) -> Outcome:
-        jobs = job_outcomes(plan, work.ledger.entries(), found_lost=self._counts[EventName.JOB_LOST] > 0)
+        entries = work.ledger.entries()
+        found_lost = self._counts[EventName.JOB_LOST] > 0
+        jobs = job_outcomes(plan, entries, found_lost=found_lost)
+        left = still_flying(entries, {job.entry for job in work.jobs if job.planned is None})
+        codes = [ExitCode.LOST] if found_lost else []
+        codes += [ExitCode.UNFINISHED] if left else []
         return Outcome(
             run=work.run,
             jobs=jobs,
-            exit_code=overall(jobs, work.stop.reasons),
-            reasons=tuple(reason.words for reason in work.stop.reasons),
+            exit_code=overall(jobs, [*codes, *(reason.exit_code for reason in work.stop.reasons)]),
+            reasons=(*(reason.words for reason in work.stop.reasons), *left),
             submitted=self._counts[EventName.JOB_SUBMITTED],
-            notes=(*batch.notes, *self._notes),
+            notes=(*batch.notes, *self._notes, *others_flying(entries, plan, work.jobs)),
             ledger=self.project.ledger_path,
         )
 
@@ -164,21 +170,34 @@ def make_private(folder: Path) -> None:
 
 
 async def _greet(work: Work, lane: Lane) -> None:
-    """Learn who answers before anything is asked of it, since two services never share a ledger."""
+    """Learn who answers before anything is asked of it, since two services never share a ledger.
+
+    Any answer tells; whether this key may list or create is for a later call. Only a fault of the service itself is
+    waited out, since it may be a proxy's.
+    """
 
     async def call() -> None:
         try:
             await lane.client.list_tasks(page_size=1)
-        except (KeyRefused, JobRefused):  # whether this key may create is for a create to tell
-            return
+        except ServiceError as exc:
+            if lane.client.identity is None or (exc.status or 0) >= 500:
+                raise
 
     try:
         await patiently(call, work=work, lane=lane, limiter=lane.queries, what="queries")
     except ServiceError as exc:
-        work.stop.now(f"the service cannot be reached: {exc}", exc.exit_code)
-        return
-    identity = lane.client.identity
-    work.ledger.belong_to(f"emulator:{identity.emulator}" if identity and identity.emulator else "service")
+        if _account(lane.client) is None or work.ledger.account not in (None, _account(lane.client)):
+            work.stop.now(f"the service cannot be reached: {exc}", stop_code(exc))
+    else:
+        work.ledger.belong_to(_account(lane.client) or "service")
+
+
+def _account(client: Client) -> str | None:
+    """Say whose ledger this would be, by the latest answer; None before the first."""
+    identity = client.identity
+    if identity is None:
+        return None
+    return f"emulator:{identity.emulator}" if identity.emulator else "service"
 
 
 async def _listen_to_signals(stop: Stop, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

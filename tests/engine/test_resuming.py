@@ -82,7 +82,8 @@ async def test_a_create_that_was_in_the_air_at_death_is_held(simulate: Simulate,
     planned = api.plan([spec], sim.setup)
     outcome = await sim.run(spec)
 
-    assert planned.jobs[0].state == "held"
+    assert planned.jobs[0].state == "unsure"
+    assert states(outcome) == {"one": "held"}
     assert (outcome.exit_code, outcome.submitted, sim.made) == (1, 0, 0)
     assert "before the service's answer was recorded" in outcome.jobs[0].why
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wanrun.ledger import Entry
+
+
+_TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # it becomes part of an address
+
+
+RESOLVABLE = (State.HELD, State.LOST)
+UNSETTLED = (*RESOLVABLE, State.UNSURE, State.IN_FLIGHT)
 
 
 class Decision(StrEnum):
@@ -45,11 +53,17 @@ class JobStanding:
 def status(setup: Setup | None = None, patterns: Sequence[str] = ()) -> list[JobStanding]:
     """Return how every job of the ledger stands, or those that a pattern matches, in the order they were entered.
 
-    A pattern is matched against `spec/job`, one without `/` against the job's id. Raises `LedgerError`.
+    A job that has changed has several versions: the one that was asked for last is listed, and with it every other
+    that is held, lost or in flight, since money may hang on it. A pattern is matched against `spec/job`, one without
+    `/` against the job's id. Raises `LedgerError`.
     """
     entries = entries_of(open_project(setup or Setup()))
-    chosen = [entry for entry in latest(entries).values() if _matches(entry, patterns)]
-    return [_standing(entry) for entry in sorted(chosen, key=lambda entry: entry.id)]
+    current = {entry.id for entry in latest(entries).values()}
+    return [
+        _standing(entry)
+        for entry in entries
+        if _matches(entry, patterns) and (entry.id in current or standing(entry, None)[0] in UNSETTLED)
+    ]
 
 
 def _matches(entry: Entry, patterns: Sequence[str]) -> bool:
@@ -87,19 +101,23 @@ def resolve(job: str, decision: Decision, setup: Setup | None = None, *, task_id
 
 
 def _find(job: str, ledger: Ledger) -> Entry:
-    known = latest(ledger.entries())
-    found = [entry for address, entry in known.items() if job in (address, address.partition("/")[2])]
-    if not found:
+    """Return the version of a job to resolve: the one asked for last if it can be, else the youngest that can."""
+    entries = ledger.entries()
+    named = [entry for entry in entries if job in (entry.address, entry.address.partition("/")[2])]
+    addresses = sorted({entry.address for entry in named})
+    if not named:
         raise SettingsError(f'no job "{job}" in the ledger; wanrun status lists them')
-    if len(found) > 1:
-        raise SettingsError(f'"{job}" is a job of several specs; name one of {", ".join(e.address for e in found)}')
-    return found[0]
+    if len(addresses) > 1:
+        raise SettingsError(f'"{job}" is a job of several specs; name one of {", ".join(addresses)}')
+    current = latest(named)[addresses[0]]
+    open_ones = [entry for entry in named if standing(entry, None)[0] in RESOLVABLE]
+    return current if current in open_ones or not open_ones else open_ones[-1]
 
 
 def _decide(entry: Entry, decision: Decision, ledger: Ledger, task_id: str | None) -> None:
     state, _, _ = standing(entry, None)
     attempt = entry.attempt
-    if attempt is None or state not in (State.HELD, State.LOST):
+    if attempt is None or state not in RESOLVABLE:
         raise SettingsError(f"{entry.address} is {state}; only a job that is held or lost is resolved by hand")
     if decision is Decision.ADOPT:
         _adopt(entry, ledger, task_id)
@@ -111,8 +129,8 @@ def _decide(entry: Entry, decision: Decision, ledger: Ledger, task_id: str | Non
 
 def _adopt(entry: Entry, ledger: Ledger, task_id: str | None) -> None:
     assert entry.attempt is not None
-    if not task_id:
-        raise SettingsError("name the task to adopt")
+    if task_id is None or not _TASK_ID.fullmatch(task_id):
+        raise SettingsError("that is no task id; copy it from the service's console")
     try:
         ledger.accepted(entry.attempt.id, task_id=task_id, request_id=None)
     except LedgerError as exc:

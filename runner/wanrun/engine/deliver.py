@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -98,15 +99,16 @@ async def _try(work: Work, delivery: Delivery) -> Receipt:
     while True:
         tries += 1
         try:
-            return await sink.deliver(delivery, _Context(work.world))
+            receipt = await sink.deliver(delivery, _Context(work.world))
+            json.dumps({"place": receipt.place, **receipt.details}).encode()  # it has to be recorded
+            return receipt
         except SinkConflict:
             raise
         except SinkError:
             if tries == TRIES:
                 raise
-        except WanrunError as exc:
+        except WanrunError as exc:  # a plugin's bug, as its guard words it: this delivery's failure, not the run's
             raise SinkError(str(exc)) from exc
-        except Exception as exc:  # a plugin's bug is this delivery's failure, not the run's
-            name = type(exc).__name__
-            raise SinkError(f"the sink {delivery.sink.kind} broke down: {name}: {exc}") from exc
+        except (TypeError, ValueError) as exc:
+            raise SinkError(f"the sink {delivery.sink.kind} gave a receipt that cannot be recorded: {exc}") from exc
         await trio.sleep(FIRST_PAUSE_SECONDS * 2 ** (tries - 1) * work.world.random.uniform(0.5, 1.0))

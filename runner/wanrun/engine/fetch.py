@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wanrun.client import StartOver, TaskStatus
 from wanrun.engine.artifacts import partial_file
-from wanrun.engine.patience import Patience, patiently
+from wanrun.engine.patience import Patience
 from wanrun.errors import ExitCode, KeyRefused, LinkExpired, ServiceError, Throttled, Unavailable
 from wanrun.events import EventName
 from wanrun.ledger import AttemptState
@@ -35,7 +35,7 @@ async def _fetch(work: Work, lane: Lane, attempt: Attempt, job: OpenJob) -> None
     except KeyRefused as exc:
         work.stop.now(f"the service refused: {exc}", exc.exit_code)
     except ServiceError as exc:  # the result stays where it is; the next run asks again
-        work.emit(EventName.WAITING, job, what="download", reason=f"left for another run: {exc}", seconds=0)
+        work.emit(EventName.WAITING, job, what="downloads", reason=f"left for another run: {exc}", seconds=0)
         work.settle(job)
     except OSError as exc:
         work.stop.now(f"{work.artifacts}: {exc.strerror}; free space and run again", ExitCode.UNFINISHED)
@@ -75,9 +75,8 @@ class _Fetcher:
         link = self._work.links.pop(self._attempt.id, None)
         failure: Throttled | Unavailable
         while True:
-            if link is None:
-                link = await self._fresh_link()
             try:
+                link = link or await self._fresh_link()
                 return await self._download(link)
             except LinkExpired as exc:
                 if self._is_too_late():
@@ -96,13 +95,8 @@ class _Fetcher:
     async def _fresh_link(self) -> str:
         task_id = self._attempt.task_id
         assert task_id is not None
-        task = await patiently(
-            lambda: self._lane.client.query(task_id),
-            work=self._work,
-            lane=self._lane,
-            limiter=self._lane.queries,
-            what="queries",
-        )
+        await self._lane.queries.wait()
+        task = await self._lane.client.query(task_id)
         if task.link is not None:
             return task.link
         if task.status is TaskStatus.UNKNOWN and self._is_too_late():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from wanrun.errors import Throttled, Unavailable
+from wanrun.errors import ServiceError, Throttled, Unavailable
 from wanrun.events import EventName
 
 if TYPE_CHECKING:
@@ -34,24 +34,34 @@ class Patience:
         self._tries = 0
 
     async def wait_after(self, exc: Throttled | Unavailable) -> None:
-        """Wait as long as the failure calls for; raises it again when patience is over.
+        """Wait as long as the failure calls for; raises it again when patience is over."""
+        pause_seconds = self.pause_after(exc)
+        if pause_seconds is None:
+            raise exc
+        if not self._holds_limiter(exc):
+            await trio.sleep(pause_seconds)
+
+    def pause_after(self, exc: ServiceError, *, tries_at_least: int = 0) -> float | None:
+        """Return how many seconds to wait after a failure, None when patience is over; tells the observers.
 
         A throttling answer slows down everybody who uses the same limiter.
         """
         self._tries += 1
         pause_seconds = self._pause(exc)
-        if trio.current_time() + pause_seconds > self._until:
-            raise exc
+        if self._tries >= tries_at_least and trio.current_time() + pause_seconds > self._until:
+            return None
         self._work.emit(EventName.WAITING, what=self._what, reason=str(exc), seconds=round(pause_seconds, 1))
-        if isinstance(exc, Throttled) and self._limiter is not None:
+        if self._limiter is not None and self._holds_limiter(exc):
             self._limiter.slow_down(pause_seconds)
-        else:
-            await trio.sleep(pause_seconds)
+        return pause_seconds
 
-    def _pause(self, exc: Throttled | Unavailable) -> float:
+    def _holds_limiter(self, exc: ServiceError) -> bool:
+        return isinstance(exc, Throttled) and self._limiter is not None
+
+    def _pause(self, exc: ServiceError) -> float:
         if isinstance(exc, Throttled) and exc.retry_after_seconds is not None:
-            return exc.retry_after_seconds
-        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** (self._tries - 1))
+            return max(exc.retry_after_seconds, FIRST_PAUSE_SECONDS)
+        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(self._tries - 1, 10))
         return longest * self._work.world.random.uniform(0.5, 1.0)
 
 

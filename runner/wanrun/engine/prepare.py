@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import trio
 
 from wanrun.engine.patience import patiently
-from wanrun.errors import SourceError, WanrunError
+from wanrun.errors import ServiceError, SourceError, WanrunError
 from wanrun.types import MediaUrl
 
 if TYPE_CHECKING:
@@ -59,10 +59,10 @@ class Preparer:
     async def _prepare_one(self, ref: MediaRef, ctx: _Context) -> MediaUrl:
         try:
             return await self._work.catalog.source(ref.kind).prepare(ref, ctx)
-        except WanrunError:
+        except (SourceError, ServiceError):
             raise
-        except Exception as exc:  # a plugin's bug is this job's failure, not the run's
-            raise SourceError(f"the source {ref.kind} broke down: {type(exc).__name__}: {exc}") from exc
+        except WanrunError as exc:  # a plugin's bug, as its guard words it: this job's failure, not the run's
+            raise SourceError(str(exc)) from exc
 
     async def upload(self, job: OpenJob, path: Path, *, key: str, mime: str) -> MediaUrl:
         """Return the upload of these bytes, made now unless this or an earlier run has a good one."""

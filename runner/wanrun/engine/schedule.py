@@ -25,6 +25,7 @@ class _Watched:
     attempt: int
     since: float  # when the task was made, or the service began to work on it
     running: bool
+    seen_at: float
     look_at: float
 
 
@@ -39,15 +40,25 @@ class Schedule:
     def add(self, attempt: int, *, now: float) -> None:
         """Begin to watch a task that was made just now, or by an earlier run."""
         if attempt not in self._watched:
-            self._watched[attempt] = _Watched(attempt, now, running=False, look_at=now)
+            self._watched[attempt] = _Watched(attempt, now, running=False, seen_at=now, look_at=now)
             self._watched[attempt].look_at = now + self._gap(self._watched[attempt], now)
 
-    def seen(self, attempt: int, *, now: float, running: bool) -> None:
-        """Note a look at a task that has not ended."""
+    def seen(self, attempt: int, *, now: float, running: bool, age_seconds: float | None = None) -> None:
+        """Note a look at a task that has not ended.
+
+        `age_seconds` is how long it has been running by the service's clock, which may go wrong: it counts as far as
+        it fits in since the look before.
+        """
         watched = self._watched[attempt]
         if running is not watched.running:
-            watched.running, watched.since = running, now
+            since_last_look = now - watched.seen_at
+            watched.running, watched.since = running, now - min(max(age_seconds or 0, 0), since_last_look)
+        watched.seen_at = now
         watched.look_at = now + self._gap(watched, now)
+
+    def postpone(self, attempt: int, *, until: float) -> None:
+        """Look at a task no sooner than that."""
+        self._watched[attempt].look_at = until
 
     def ended(self, attempt: int, *, now: float, seconds: float | None) -> None:
         """Watch a task no longer; `seconds` is how long the service worked on it, where it ended well.

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from wanrun.errors import ExitCode
+from wanrun.errors import ExitCode, KeyRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+
+    from wanrun.errors import ServiceError
 
 REPLY_SECONDS = 5  #: that a create awaiting its reply still gets when the run stops now
 
@@ -33,6 +35,11 @@ GRAVITY = (
 def gravest(codes: Iterator[ExitCode]) -> ExitCode:
     """Return the gravest of the exit codes; OK of none."""
     return min(codes, key=GRAVITY.index, default=ExitCode.OK)
+
+
+def stop_code(exc: ServiceError) -> ExitCode:
+    """Return the exit code of a run that a call has stopped: refused for good, or worth running again."""
+    return ExitCode.STOPPED_BY_SERVICE if isinstance(exc, KeyRefused) else ExitCode.UNFINISHED
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from wanrun.client import create_body, failed_task_verdict
 from wanrun.engine.again import is_due_again, make_again
 from wanrun.engine.patience import Patience
 from wanrun.engine.prepare import Prepared, Preparer
+from wanrun.engine.stop import stop_code
 from wanrun.errors import (
     ExitCode,
     JobRefused,
@@ -65,7 +66,7 @@ async def _prepare_jobs(
                 work.emit(EventName.JOB_FAILED, job, stage="prepare", message=str(exc))
             work.settle(job)
         except ServiceError as exc:  # of the account or the network, not of this job
-            work.stop.submissions(f"nothing more is submitted: {exc}", exc.exit_code)
+            work.stop.submissions(f"nothing more is submitted: {exc}", stop_code(exc))
         else:
             work.emit(EventName.JOB_PREPARED, job)
             await sender.send(prepared)
@@ -155,6 +156,10 @@ async def _create_once(work: Work, lane: Lane, prepared: Prepared) -> Throttled 
 
 
 def _accepted(work: Work, lane: Lane, job: OpenJob, attempt: int, created: Created) -> None:
+    if work.ledger.knows_task(created.task_id):
+        message = f"the service named task {created.task_id}, which another job has"
+        _unsure(work, job, attempt, message, created.request_id)
+        return
     with work.ledger.transaction():
         work.ledger.accepted(attempt, task_id=created.task_id, request_id=created.request_id)
         work.emit(EventName.JOB_SUBMITTED, job, task=created.task_id)

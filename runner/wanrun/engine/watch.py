@@ -3,30 +3,28 @@ knowing it. What a task's end means for its job is decided here, by family."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import trio
 
 from wanrun.client import TaskStatus, Verdict, failed_task_verdict
 from wanrun.engine.again import is_due_again, make_again
-from wanrun.engine.patience import patiently
+from wanrun.engine.patience import Patience
 from wanrun.engine.schedule import Schedule
-from wanrun.errors import ExitCode, ServiceError
+from wanrun.engine.tasklist import TaskList
+from wanrun.errors import ExitCode, KeyRefused, ServiceError
 from wanrun.events import EventName
 from wanrun.ledger import AttemptState
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from wanrun.client import Task, TaskRow
+    from wanrun.client import Task
     from wanrun.engine.work import Lane, OpenJob, Work
 
-T = TypeVar("T")
-
 TASK_LIFE_SECONDS = 24 * 3600  #: that the service keeps a task and its result
-PAGE_SIZE = 100
-UNKNOWN_LOOKS = 3  #: in a row, before `UNKNOWN` is believed of a task that is young
+OVERDUE_SECONDS = TASK_LIFE_SECONDS + 3600  #: a task that has not ended by then is not waited for
+QUERIES_AT_LEAST = 10  #: in vain, before a task is left to another run, however long they took
+UNKNOWN_LOOKS = 3  #: in a row, and
+UNKNOWN_SECONDS = 120  #: this long, before `UNKNOWN` is believed of a task that is young
 
 
 async def watch_tasks(work: Work, lane: Lane) -> None:
@@ -39,7 +37,7 @@ async def watch_tasks(work: Work, lane: Lane) -> None:
             else:
                 lane.arrival = trio.Event()
                 await lane.arrival.wait()
-    except ServiceError as exc:
+    except KeyRefused as exc:
         work.stop.now(f"the tasks in flight cannot be watched: {exc}", exc.exit_code)
 
 
@@ -53,8 +51,10 @@ class _Watcher:
             for seconds in work.ledger.recent_seconds(provider=lane.provider.name, model=model)
         ]
         self._schedule = Schedule(poll_seconds=lane.provider.poll_seconds, recent_seconds=recent)
-        self._pages = 1  # of the account's list, as last seen; 0: this key may not list
-        self._unknown: dict[int, int] = {}
+        self._list = TaskList(work, lane)
+        self._trouble: dict[int, Patience] = {}  # tasks whose latest query failed
+        self._unknown: dict[int, tuple[int, float]] = {}  # looks in a row, and when the first was
+        self._told: set[int] = set()  # tasks that this run has said to be running
 
     async def look_when_due(self) -> None:
         """Wait for the next look, or for a new task that changes when it is; then look at what is due."""
@@ -65,8 +65,8 @@ class _Watcher:
             await self._lane.arrival.wait()
             return
         due, ripe = self._schedule.due(trio.current_time())
-        worth_a_list = len(self._lane.in_flight) if len(due) > len(ripe) else len(ripe)
-        if 0 < self._pages < worth_a_list:
+        to_query = self._trouble.keys() | set(ripe)  # the list would not spare them their query
+        if self._list.is_worth_it(len(due) if to_query.issuperset(due) else len(self._lane.in_flight)):
             await self._look_at_list()
         else:
             for attempt in due:
@@ -74,36 +74,25 @@ class _Watcher:
 
     async def _look_at_list(self) -> None:
         """Learn of every task in flight by the list call; only those that ended are queried, for their result."""
-        asked_about = list(self._lane.in_flight)  # others may take off while the list is on its way
-        rows = await self._rows()
-        for attempt in asked_about:
-            row = rows.get(self._work.ledger.attempt(attempt).task_id or "")
+        ledger = self._work.ledger
+        task_ids = {attempt: ledger.attempt(attempt).task_id or "" for attempt in self._lane.in_flight}
+        rows = await self._list.read(set(task_ids.values()))
+        for attempt, task_id in task_ids.items():
+            row = rows.get(task_id)
             if row is not None and not row.status.terminal:
                 self._still_going(attempt, row.status, row.started_at)
             elif row is not None or attempt in self._schedule.due(trio.current_time())[0]:
                 await self._query(attempt)
 
-    async def _rows(self) -> dict[str, TaskRow]:
-        found: dict[str, TaskRow] = {}
-        number = 1
-        while True:
-            try:
-                page = await self._ask(partial(self._lane.client.list_tasks, page_no=number))
-            except ServiceError as exc:
-                if exc.status not in (401, 403, 404):
-                    raise
-                self._pages = 0  # some workspace hosts refuse it; the single query remains
-                return found
-            found |= {row.task_id: row for row in page.rows}
-            self._pages = max(1, page.total_pages)
-            if number >= page.total_pages:
-                return found
-            number += 1
-
     async def _query(self, attempt: int) -> None:
         task_id = self._work.ledger.attempt(attempt).task_id
         assert task_id is not None
-        task = await self._ask(partial(self._lane.client.query, task_id))
+        await self._lane.queries.wait()
+        try:
+            task = await self._lane.client.query(task_id)
+        except ServiceError as exc:
+            self._not_answered(attempt, exc)
+            return
         if task.status is not TaskStatus.UNKNOWN:
             self._unknown.pop(attempt, None)
         if task.status is TaskStatus.SUCCEEDED:
@@ -115,17 +104,43 @@ class _Watcher:
         else:
             self._still_going(attempt, task.status, task.scheduled_at)
 
-    async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await patiently(call, work=self._work, lane=self._lane, limiter=self._lane.queries, what="queries")
+    def _not_answered(self, attempt: int, exc: ServiceError) -> None:
+        """Look again later at a task whose query failed; past patience leave it to another run, its siblings go on.
+
+        Raises `KeyRefused` when it is the account that is refused, and so every query.
+        """
+        if isinstance(exc, KeyRefused) and exc.status != 404:
+            raise exc
+        patience = self._trouble.setdefault(attempt, Patience(self._work, self._lane, self._lane.queries, "queries"))
+        pause_seconds = patience.pause_after(exc, tries_at_least=QUERIES_AT_LEAST)
+        if pause_seconds is None:
+            self._leave(attempt, str(exc))
+        else:
+            self._schedule.postpone(attempt, until=trio.current_time() + pause_seconds)
+
+    def _leave(self, attempt: int, reason: str) -> None:
+        """Leave a task in flight for another run."""
+        job = self._landed(attempt)
+        self._work.emit(EventName.WAITING, job, what="queries", reason=f"left for another run: {reason}", seconds=0)
+        if not self._lane.in_flight:  # nothing here can be watched: what is submitted now could not be either
+            self._work.stop.submissions(f"the tasks in flight cannot be watched: {reason}", ExitCode.UNFINISHED)
+        self._work.settle(job)
 
     def _still_going(self, attempt: int, status: TaskStatus, started_at: float | None) -> None:
+        self._trouble.pop(attempt, None)
         running = status is TaskStatus.RUNNING
-        self._schedule.seen(attempt, now=trio.current_time(), running=running)
-        if self._work.ledger.attempt(attempt).task_status == status:
+        row, now = self._work.ledger.attempt(attempt), self._work.world.now()
+        age_seconds = now - started_at if started_at is not None else None
+        self._schedule.seen(attempt, now=trio.current_time(), running=running, age_seconds=age_seconds)
+        if now - row.intended_at > OVERDUE_SECONDS:
+            self._leave(attempt, f"task {row.task_id} is {status} after more than 24 h")
+            return
+        if row.task_status == status and (attempt in self._told or not running):
             return
         with self._work.ledger.transaction():
             self._work.ledger.seen(attempt, status=status, started_at=started_at)
             if running:
+                self._told.add(attempt)
                 self._work.emit(EventName.JOB_RUNNING, self._lane.in_flight[attempt])
 
     def _succeeded(self, attempt: int, task: Task) -> None:
@@ -138,7 +153,8 @@ class _Watcher:
     def _failed(self, attempt: int, task: Task) -> None:
         job, ledger = self._landed(attempt), self._work.ledger
         message = task.message or f"the task ended as {task.status}"
-        verdict = failed_task_verdict(task.code, task.message or "") if task.status is TaskStatus.FAILED else Verdict.NO
+        failed = task.status is TaskStatus.FAILED
+        verdict = failed_task_verdict(task.code, task.message or "") if failed else Verdict.NO
         again = is_due_again(self._work, job, verdict)
         name = EventName.JOB_RETRIED if again else EventName.JOB_FAILED
         with ledger.transaction():
@@ -152,13 +168,13 @@ class _Watcher:
             self._work.settle(job)
 
     def _is_unknown(self, attempt: int) -> None:
-        """Believe the service that it does not know a task, at once if the task is old, else after a few looks."""
-        now = trio.current_time()
-        looks = self._unknown[attempt] = self._unknown.get(attempt, 0) + 1
-        row = self._work.ledger.attempt(attempt)
+        """Believe the service that it does not know a task: at once if the task is old, else after a while."""
+        row, now = self._work.ledger.attempt(attempt), trio.current_time()
+        looks, since = self._unknown.get(attempt, (0, now))
+        self._unknown[attempt] = (looks + 1, since)
         old = self._work.world.now() - row.intended_at > TASK_LIFE_SECONDS
-        if not old and looks < UNKNOWN_LOOKS:
-            self._schedule.seen(attempt, now=now, running=True)
+        if not old and (looks + 1 < UNKNOWN_LOOKS or now - since < UNKNOWN_SECONDS):
+            self._schedule.postpone(attempt, until=now + UNKNOWN_SECONDS / (UNKNOWN_LOOKS - 1))
             return
         state, name = (AttemptState.LOST, EventName.JOB_LOST) if old else (AttemptState.UNDECIDED, EventName.JOB_HELD)
         message = f"the service no longer knows task {row.task_id}" + ("; it is older than 24 h" if old else "")
@@ -170,6 +186,7 @@ class _Watcher:
 
     def _landed(self, attempt: int, *, seconds: float | None = None) -> OpenJob:
         self._unknown.pop(attempt, None)
+        self._trouble.pop(attempt, None)
         self._schedule.ended(attempt, now=trio.current_time(), seconds=seconds)
         return self._lane.landed(attempt)
 

@@ -7,7 +7,7 @@ a time uses it.
 from __future__ import annotations
 
 from wanrun.ledger.lock import LedgerLock
-from wanrun.ledger.rows import Attempt, AttemptState, DeliveryRow, Entry
+from wanrun.ledger.rows import FLYING, Attempt, AttemptState, DeliveryRow, Entry
 from wanrun.ledger.store import Ledger
 
-__all__ = ["Attempt", "AttemptState", "DeliveryRow", "Entry", "Ledger", "LedgerLock"]
+__all__ = ["FLYING", "Attempt", "AttemptState", "DeliveryRow", "Entry", "Ledger", "LedgerLock"]

@@ -119,6 +119,8 @@ class Database:
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except UnicodeEncodeError as exc:
+            raise LedgerError(f"{self._name}: {exc.object!a} is not text that can be recorded; rename it") from exc
         except sqlite3.Error as exc:
             error = LedgerError(f"{self._name}: {exc}")
             if getattr(exc, "sqlite_errorname", "") in ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_IOERR_WRITE"):

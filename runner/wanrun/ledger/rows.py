@@ -32,15 +32,8 @@ class AttemptState(StrEnum):
     DISMISSED = "dismissed"  #: set aside by a person who asked for another one
 
 
-#: States in which an attempt may turn into, or be, a paid task: never more than one of an entry.
-OPEN_STATES = (
-    AttemptState.INTENDED,
-    AttemptState.UNSURE,
-    AttemptState.IN_FLIGHT,
-    AttemptState.SUCCEEDED,
-    AttemptState.FETCHED,
-    AttemptState.UNDECIDED,
-)
+#: A task is known, and its result is not here yet: paid, or about to be, and gone a day later.
+FLYING = (AttemptState.IN_FLIGHT, AttemptState.SUCCEEDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +107,7 @@ class Entry:
     model: str
     unprepared: str | None
     moved_from: str | None = None
+    wanted_at: float = 0.0  #: when a run last asked for it
     attempt: Attempt | None = None
     deliveries: tuple[DeliveryRow, ...] = ()
 
@@ -127,5 +121,5 @@ class Entry:
 
 
 def latest(entries: Iterable[Entry]) -> dict[str, Entry]:
-    """Return the youngest entry of each address."""
-    return {entry.address: entry for entry in sorted(entries, key=lambda entry: entry.id)}
+    """Return the entry of each address that was asked for last."""
+    return {entry.address: entry for entry in sorted(entries, key=lambda entry: (entry.wanted_at, entry.id))}

@@ -30,6 +30,7 @@ CREATE TABLE entries (                          -- a job as it was asked for: on
     provider    TEXT NOT NULL,
     model       TEXT NOT NULL,
     entered_at  REAL NOT NULL,                  -- epoch seconds, as every *_at
+    wanted_at   REAL NOT NULL,                  -- when a run last asked for it
     moved_from  TEXT,                           -- the address that this entry had before
     unprepared  TEXT,                           -- why the job could not be prepared; null once it could
     UNIQUE (address, fingerprint)

@@ -68,7 +68,7 @@ class Ledger(Database):
             at=event.at,
             name=event.name.value,
             job=event.job,
-            data=json.dumps(dict(event.data), ensure_ascii=False),
+            data=json.dumps(dict(event.data)),
         )
 
     # Entries
@@ -101,8 +101,8 @@ class Ledger(Database):
     def enter(self, job: Job, *, fingerprint: str, spec_path: str) -> int:
         """Return the id of the job's entry, made if need be; one that could not be prepared before may be again."""
         self._write(
-            "INSERT INTO entries (address, fingerprint, spec_path, provider, model, entered_at)"
-            " VALUES (:address, :fingerprint, :spec_path, :provider, :model, :at)"
+            "INSERT INTO entries (address, fingerprint, spec_path, provider, model, entered_at, wanted_at)"
+            " VALUES (:address, :fingerprint, :spec_path, :provider, :model, :at, :at)"
             " ON CONFLICT (address, fingerprint) DO UPDATE"
             " SET unprepared = NULL, spec_path = excluded.spec_path, provider = excluded.provider",
             address=job.address,
@@ -118,6 +118,10 @@ class Ledger(Database):
             fingerprint=fingerprint,
         )
         return int(row["id"])
+
+    def wanted(self, entry: int) -> None:
+        """Record that a run asks for an entry, which tells it from other versions of the same job."""
+        self._write("UPDATE entries SET wanted_at = :at WHERE id = :entry", entry=entry, at=self._now())
 
     def move(self, entry: int, *, address: str, spec_path: str) -> None:
         """Let another address take an entry over, with all that was paid for."""
@@ -140,6 +144,10 @@ class Ledger(Database):
         if not rows:
             raise KeyError(attempt)
         return attempt_from(rows[0])
+
+    def knows_task(self, task_id: str) -> bool:
+        """Say whether an attempt of this ledger has a task."""
+        return bool(self._read("SELECT 1 FROM attempts WHERE task_id = :task_id", task_id=task_id))
 
     def attempts_in(self, state: AttemptState, entries: Iterable[int]) -> list[Attempt]:
         """Return the attempts of these entries that are in one state, oldest first."""
@@ -278,7 +286,7 @@ class Ledger(Database):
         """Record a sink's receipt; what other artifact was delivered to that place before has lapsed."""
         with self.transaction():
             self._write(_LAPSE, place=row.place, entry=row.entry, sha256=row.artifact_sha256)
-            self._deliver(row, json.dumps({"bytes": receipt.bytes, **receipt.details}, ensure_ascii=False))
+            self._deliver(row, json.dumps({"bytes": receipt.bytes, **receipt.details}))
 
     def undelivered(self, row: DeliveryRow) -> None:
         """Record that a delivery failed or met other bytes."""
@@ -350,7 +358,7 @@ _MAY_INTEND = {
     AttemptState.DISMISSED,
 }
 
-_ENTRIES = "SELECT id, address, fingerprint, spec_path, provider, model, unprepared, moved_from FROM entries"
+_ENTRIES = "SELECT id, address, fingerprint, spec_path, provider, model, unprepared, moved_from, wanted_at FROM entries"
 _DELIVERIES = "SELECT entry, artifact_sha256, options_digest, sink, place, state, message FROM deliveries"
 _OF_ENTRY = "FROM attempts WHERE entry = :entry ORDER BY id DESC LIMIT 1"
 _INTEND = "INSERT INTO attempts (entry, state, prompt_key, intended_at) VALUES (:entry, 'intended', :prompt_key, :at)"
