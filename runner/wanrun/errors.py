@@ -105,6 +105,8 @@ class SinkConflict(SinkError):
 class LedgerError(WanrunError):
     """The ledger cannot be read or written."""
 
+    is_busy = False  #: somebody else was using the file just then
+
 
 class LedgerBusy(LedgerError):
     """Another run holds the ledger."""

@@ -44,7 +44,7 @@ def _entry(planned: PlannedJob, ledger: Ledger, project: Project) -> int:
 def _with_artifact(planned: PlannedJob, ledger: Ledger, project: Project) -> PlannedJob:
     """Return a job to be delivered as one to be fetched, if its file has gone from the artifact store."""
     attempt = planned.entry.attempt if planned.entry is not None else None
-    if planned.action is not Action.DELIVER or attempt is None or attempt.artifact(project.artifacts).path.exists():
+    if planned.action is not Action.DELIVER or attempt is None or attempt.artifact(project.artifacts).is_there():
         return planned
     ledger.unfetched(attempt.id)
     return replace(planned, action=Action.RESUME)

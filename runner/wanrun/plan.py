@@ -89,9 +89,10 @@ def make_plan(
     the same fingerprint under another address.
     """
     entries = list(entries)
+    marks = {job.address: fingerprint(job, _identities_of(job, identities)) for job in jobs}
     by_key = {(entry.address, entry.fingerprint): entry for entry in entries}
     addresses = {entry.address for entry in entries}
-    movable = _movable(entries, {job.address for job in jobs}, loaded=loaded, root=root)
+    movable = _movable(entries, marks, loaded=loaded, root=root)
     return Plan(
         tuple(
             _plan_job(
@@ -113,7 +114,7 @@ def _plan_job(
     root: Path,
     retry_failed: bool,
 ) -> PlannedJob:
-    mine = tuple(identities[media_key(ref)] for ref in job.media)
+    mine = _identities_of(job, identities)
     mark = fingerprint(job, mine)
     destinations = destinations_of(job, catalog, root=root)
     entry = by_key.get((job.address, mark))
@@ -130,14 +131,19 @@ def _plan_job(
     return PlannedJob(job, mine, mark, destinations, state, action, why, entry)
 
 
+def _identities_of(job: Job, identities: Mapping[str, Identity]) -> tuple[Identity, ...]:
+    return tuple(identities[media_key(ref)] for ref in job.media)
+
+
 def _movable(
-    entries: Iterable[Entry], addresses: Collection[str], *, loaded: Collection[str], root: Path
+    entries: Iterable[Entry], marks: Mapping[str, str], *, loaded: Collection[str], root: Path
 ) -> dict[str, list[Entry]]:
+    """Return, by fingerprint, the entries that no job asks for under their own address any more."""
     worth = (AttemptState.IN_FLIGHT, AttemptState.SUCCEEDED, AttemptState.FETCHED)
     movable: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         paid = entry.attempt is not None and entry.attempt.state in worth
-        if paid and entry.address not in addresses and is_left_behind(entry, loaded, root):
+        if paid and marks.get(entry.address) != entry.fingerprint and is_left_behind(entry, loaded, root):
             movable[entry.fingerprint].append(entry)
     return movable
 

@@ -79,7 +79,7 @@ def open_project(setup: Setup, *, catalog: Catalog | None = None) -> Project:
 
 def _ledger_path(setup: Setup, settings: Settings) -> Path:
     if setup.ledger is not None:
-        return setup.ledger.absolute()
+        return setup.ledger.resolve()  # one file has one lock, whatever links lead to it
     folder = settings.root / STATE_FOLDER
     return (folder / "emulator" if setup.emulator else folder) / "ledger.db"
 

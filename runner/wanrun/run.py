@@ -136,11 +136,11 @@ class Run:
                 )
                 await stack.enter_async_context(client)
                 work.lanes[service.provider.name] = Lane(service.provider, client)
-            with trio.CancelScope() as scope:
-                work.stop.bind(scope)
-                for lane in work.lanes.values():
-                    await _greet(work, lane)
-            if not work.stop.reasons:
+            async with trio.open_nursery() as nursery:
+                work.stop.bind(nursery.cancel_scope)
+                for lane in list(work.lanes.values()):
+                    nursery.start_soon(_greet, work, lane)
+            if work.open and not nursery.cancel_scope.cancel_called:
                 await run_jobs(work)
 
     def _outcome(self, work: Work, plan: Plan, batch: Batch) -> Outcome:
@@ -187,7 +187,8 @@ async def _greet(work: Work, lane: Lane) -> None:
         await patiently(call, work=work, lane=lane, limiter=lane.queries, what="queries")
     except ServiceError as exc:
         if _account(lane.client) is None or work.ledger.account not in (None, _account(lane.client)):
-            work.stop.now(f"the service cannot be reached: {exc}", stop_code(exc))
+            work.stop.note(f"the service cannot be reached: {exc}", stop_code(exc))
+            work.leave(lane)
     else:
         work.ledger.belong_to(_account(lane.client) or "service")
 

@@ -145,10 +145,10 @@ def _provider(name: str, table: object, path: Path) -> Provider:
 
 def _check_place(values: Mapping[str, Any], *, where: str, path: Path) -> None:
     if "region" in values and values["region"] not in REGIONS:
-        raise SettingsError(f"{path}: {where}.region is {values['region']!r}; give {' or '.join(REGIONS)}")
+        raise SettingsError(f"{path}: {where}.region is {_shown(values['region'])}; give {' or '.join(REGIONS)}")
     if "workspace" in values and not _WORKSPACE.fullmatch(values["workspace"]):
         raise SettingsError(
-            f"{path}: {where}.workspace is {values['workspace']!r}; give 1 to 64 letters, digits, _ and -, "
+            f"{path}: {where}.workspace is {_shown(values['workspace'])}; give 1 to 64 letters, digits, _ and -, "
             "a letter or digit first"
         )
 

@@ -166,6 +166,10 @@ class Artifact:
     bytes: int
     suffix: str  #: from our own list, with its dot: `.mp4`
 
+    def is_there(self) -> bool:
+        """Say whether the file is in the store with the size it should have."""
+        return self.path.is_file() and self.path.stat().st_size == self.bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:

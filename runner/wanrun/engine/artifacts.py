@@ -60,10 +60,12 @@ class PartialFile:
         when the bytes are not what they should be; the partial file is then gone, so that the next try starts over.
         """
         try:
-            self._check(total_bytes, crc64, seconds)
+            self._check_bytes(total_bytes, crc64)
         except Unavailable:
             self.path.unlink(missing_ok=True)
             raise
+        if crc64 is None:  # with a good checksum these are the service's own bytes, and paid for, whatever they are
+            self._check_container(seconds)
         os.fsync(self.descriptor)
         sha256 = self._sha256.hexdigest()
         target = store / f"{sha256}{SUFFIX}"
@@ -71,19 +73,31 @@ class PartialFile:
         _sync_folder(store)
         return Artifact(target, sha256, self.size, SUFFIX)
 
-    def _check(self, total_bytes: int | None, crc64: int | None, seconds: float | None) -> None:
+    def _check_bytes(self, total_bytes: int | None, crc64: int | None) -> None:
         if total_bytes is not None and self.size != total_bytes:
             raise Unavailable(f"the download has {self.size} bytes instead of {total_bytes}")
         if crc64 is not None and self.crc64 != crc64:
             raise Unavailable("the download's checksum is not the one that the service gives")
-        try:
-            facts = read_mp4(self.path)
-        except Mp4Error as exc:
-            raise Unavailable(f"the download is not a whole mp4: {exc}") from exc
-        if crc64 is not None or seconds is None or facts.duration_seconds is None:
-            return  # with a good checksum these are the service's own bytes, and paid for
-        if abs(facts.duration_seconds - seconds) > DURATION_SLACK_SECONDS:
-            raise Unavailable(f"the download lasts {facts.duration_seconds:.1f} s instead of {seconds:.1f} s")
+
+    def _check_container(self, seconds: float | None) -> None:
+        """Check what the bytes alone can tell; a file that fails is set aside, not deleted, and fetched again."""
+        doubt = _doubt(self.path, seconds)
+        if doubt is not None:
+            aside = self.path.with_suffix(".doubtful")
+            self.path.replace(aside)
+            raise Unavailable(f"{doubt}; it is kept as {aside}")
+
+
+def _doubt(path: Path, seconds: float | None) -> str | None:
+    try:
+        facts = read_mp4(path)
+    except Mp4Error as exc:
+        return f"the download is not a whole mp4: {exc}"
+    if seconds is None or facts.duration_seconds is None:
+        return None
+    if abs(facts.duration_seconds - seconds) <= DURATION_SLACK_SECONDS:
+        return None
+    return f"the download lasts {facts.duration_seconds:.1f} s instead of {seconds:.1f} s"
 
 
 @contextmanager

@@ -48,7 +48,8 @@ class Patience:
         """
         self._tries += 1
         pause_seconds = self._pause(exc)
-        if self._tries >= tries_at_least and trio.current_time() + pause_seconds > self._until:
+        enough = self._tries >= tries_at_least or pause_seconds > LONGEST_PAUSE_SECONDS
+        if enough and trio.current_time() + pause_seconds > self._until:
             return None
         self._work.emit(EventName.WAITING, what=self._what, reason=str(exc), seconds=round(pause_seconds, 1))
         if self._limiter is not None and self._holds_limiter(exc):

@@ -79,12 +79,12 @@ class Stop:
 
     def submissions(self, words: str, exit_code: ExitCode) -> None:
         """Make no new tasks; what is in flight is still watched, fetched and delivered."""
-        self._note(Reason(words, exit_code))
+        self.note(words, exit_code)
         self._submitting.cancel()
 
     def now(self, words: str, exit_code: ExitCode) -> None:
         """Stop all work; creates that await a reply get `REPLY_SECONDS`, then are unsure."""
-        self._note(Reason(words, exit_code))
+        self.note(words, exit_code)
         self._submitting.cancel()
         self._reply_until = trio.current_time() + REPLY_SECONDS
         for scope in self._replies:
@@ -92,7 +92,9 @@ class Stop:
         if self._everything is not None:
             self._everything.cancel()
 
-    def _note(self, reason: Reason) -> None:
+    def note(self, words: str, exit_code: ExitCode) -> None:
+        """Remember why some work is left undone, and stop nothing."""
+        reason = Reason(words, exit_code)
         if reason not in self.reasons:
             self.reasons.append(reason)
             self.heard(reason)

@@ -20,6 +20,7 @@ from wanrun.errors import (
     ExitCode,
     JobRefused,
     KeyRefused,
+    LedgerError,
     ServiceError,
     SourceError,
     Throttled,
@@ -160,9 +161,16 @@ def _accepted(work: Work, lane: Lane, job: OpenJob, attempt: int, created: Creat
         message = f"the service named task {created.task_id}, which another job has"
         _unsure(work, job, attempt, message, created.request_id)
         return
-    with work.ledger.transaction():
-        work.ledger.accepted(attempt, task_id=created.task_id, request_id=created.request_id)
-        work.emit(EventName.JOB_SUBMITTED, job, task=created.task_id)
+    try:
+        with work.ledger.transaction():
+            work.ledger.accepted(attempt, task_id=created.task_id, request_id=created.request_id)
+            work.emit(EventName.JOB_SUBMITTED, job, task=created.task_id)
+    except LedgerError as exc:
+        exc.args = (
+            f"{exc}. Task {created.task_id} was made for {job.address} and could not be recorded; when the ledger can "
+            f"be written again: wanrun resolve {job.address} --adopt {created.task_id}",
+        )
+        raise
     lane.took_off(attempt, job)
 
 

@@ -53,4 +53,4 @@ class TaskList:
     def _failed(self, exc: ServiceError) -> None:
         self._not_before = trio.current_time() + PAUSE_SECONDS
         if isinstance(exc, Throttled):
-            self._lane.queries.slow_down(exc.retry_after_seconds or THROTTLED_SECONDS)
+            self._lane.queries.slow_down(min(exc.retry_after_seconds or THROTTLED_SECONDS, PAUSE_SECONDS))

@@ -126,6 +126,13 @@ class Work:
         self.open.pop(job.entry, None)
         self._close_if_done()
 
+    def leave(self, lane: Lane) -> None:
+        """Leave every job that needs one provider to another run; the others go on."""
+        for job in [job for job in self.open.values() if job.provider == lane.provider.name and job.needs_service]:
+            self.open.pop(job.entry)
+        self.jobs = [job for job in self.jobs if job.entry in self.open]
+        del self.lanes[lane.provider.name]
+
     def settle_unsubmitted(self) -> None:
         """Leave every job that has no task for another run; called when submitting has stopped."""
         flying = {job.entry for lane in self.lanes.values() for job in lane.in_flight.values()}

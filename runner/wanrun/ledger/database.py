@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+COMMIT_TRIES = 12  #: each waits for the busy_timeout of 5 s
+
+
 class Database:
     """One SQLite file, read and written synchronously in the thread that calls."""
 
@@ -56,13 +59,22 @@ class Database:
         return database
 
     def _migrate(self) -> None:
+        while (version := self._version()) < len(MIGRATIONS):
+            script = f"BEGIN IMMEDIATE;{MIGRATIONS[version]};PRAGMA user_version = {version + 1};COMMIT;"
+            try:
+                with self._errors():
+                    self._connection.executescript(script)
+            except LedgerError:
+                self._rollback()
+                if self._version() == version:  # else another process has just done the same
+                    raise
+
+    def _version(self) -> int:
         with self._errors():
             (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         if version > len(MIGRATIONS):
             raise LedgerError(f"{self._name} was written by a newer wanrun (version {version}); use that one")
-        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-            with self._errors():
-                self._connection.executescript(f"BEGIN IMMEDIATE;{script};PRAGMA user_version = {number};COMMIT;")
+        return int(version)
 
     def close(self) -> None:
         """Close the file; it cannot be used afterwards."""
@@ -104,12 +116,17 @@ class Database:
             callback()
 
     def _commit(self) -> None:
-        try:
-            with self._errors():
-                self._connection.execute("COMMIT")
-        except LedgerError:
-            self._rollback()
-            raise
+        """Commit, trying for a minute while a reader is in the way: what is written may have cost money."""
+        for last in (*[False] * (COMMIT_TRIES - 1), True):
+            try:
+                with self._errors():
+                    self._connection.execute("COMMIT")
+            except LedgerError as exc:
+                if last or not exc.is_busy:
+                    self._rollback()
+                    raise
+            else:
+                return
 
     def _rollback(self) -> None:
         if self._connection.in_transaction:
@@ -123,7 +140,9 @@ class Database:
             raise LedgerError(f"{self._name}: {exc.object!a} is not text that can be recorded; rename it") from exc
         except sqlite3.Error as exc:
             error = LedgerError(f"{self._name}: {exc}")
-            if getattr(exc, "sqlite_errorname", "") in ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_IOERR_WRITE"):
+            name = getattr(exc, "sqlite_errorname", "")
+            error.is_busy = name == "SQLITE_BUSY"
+            if name in ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_IOERR_WRITE"):
                 error.exit_code = ExitCode.UNFINISHED
             raise error from exc
 

@@ -21,7 +21,7 @@ class LedgerLock:
 
     def __init__(self, ledger: Path) -> None:
         self._ledger = ledger
-        self._path = ledger.with_suffix(".lock")
+        self._path = ledger.with_suffix(".lock") if ledger.suffix == ".db" else ledger.with_name(f"{ledger.name}.lock")
         self._descriptor: int | None = None
 
     def __enter__(self) -> LedgerLock:

@@ -66,6 +66,7 @@ CREATE TABLE deliveries (                       -- what became of one artifact a
     artifact_sha256 TEXT NOT NULL,
     options_digest  TEXT NOT NULL,              -- of kind, resolved options and place
     sink            TEXT NOT NULL,              -- its name in the spec
+    address         TEXT NOT NULL,              -- of the entry when it was delivered; it may have moved since
     place           TEXT NOT NULL,
     state           TEXT NOT NULL,              -- delivered, lapsed, failed or conflict
     receipt         TEXT,                       -- JSON of the sink's own details

@@ -295,8 +295,9 @@ class Ledger(Database):
     def _deliver(self, row: DeliveryRow, receipt: str | None) -> None:
         self._write(
             "INSERT OR REPLACE INTO deliveries"
-            " (entry, artifact_sha256, options_digest, sink, place, state, receipt, message, at)"
-            " VALUES (:entry, :artifact_sha256, :options_digest, :sink, :place, :state, :receipt, :message, :at)",
+            " (entry, artifact_sha256, options_digest, sink, address, place, state, receipt, message, at)"
+            " SELECT :entry, :artifact_sha256, :options_digest, :sink, address, :place, :state, :receipt, :message, :at"
+            " FROM entries WHERE id = :entry",
             **asdict(row),
             receipt=receipt,
             at=self._now(),
@@ -366,8 +367,7 @@ _INTEND_AGAIN = (
     "UPDATE attempts SET state = 'intended', tries = tries + 1, intended_at = :at, message = NULL WHERE id = :id"
 )
 _DELIVERED_TO = (
-    "SELECT artifact_sha256 FROM deliveries JOIN entries ON entries.id = deliveries.entry"
-    " WHERE place = :place AND address = :address AND state = 'delivered'"
+    "SELECT artifact_sha256 FROM deliveries WHERE place = :place AND address = :address AND state = 'delivered'"
 )
 _LAPSE = (
     "UPDATE deliveries SET state = 'lapsed' WHERE place = :place AND state = 'delivered'"
