@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,13 +91,11 @@ def make_plan(
     entries = list(entries)
     marks = {job.address: fingerprint(job, _identities_of(job, identities)) for job in jobs}
     by_key = {(entry.address, entry.fingerprint): entry for entry in entries}
-    addresses = {entry.address for entry in entries}
+    versions = Counter(entry.address for entry in entries)
     movable = _movable(entries, marks, loaded=loaded, root=root)
     return Plan(
         tuple(
-            _plan_job(
-                job, identities, by_key, addresses, movable, catalog=catalog, root=root, retry_failed=retry_failed
-            )
+            _plan_job(job, identities, by_key, versions, movable, catalog=catalog, root=root, retry_failed=retry_failed)
             for job in jobs
         )
     )
@@ -107,7 +105,7 @@ def _plan_job(
     job: Job,
     identities: Mapping[str, Identity],
     by_key: Mapping[tuple[str, str], Entry],
-    addresses: Collection[str],
+    versions: Mapping[str, int],
     movable: Mapping[str, list[Entry]],
     *,
     catalog: Catalog,
@@ -123,9 +121,11 @@ def _plan_job(
         _, action, _ = standing(entry, destinations)
         return PlannedJob(job, mine, mark, destinations, State.MOVED, action, f"from {entry.address}", entry)
     if entry is None:
-        state = State.CHANGED if job.address in addresses else State.NEW
+        state = State.CHANGED if versions.get(job.address) else State.NEW
         return PlannedJob(job, mine, mark, destinations, state, Action.SUBMIT, "")
     state, action, why = standing(entry, destinations)
+    if state is State.NEW and versions[job.address] > 1:
+        state = State.CHANGED
     if retry_failed and state is State.FAILED:
         action = Action.SUBMIT
     return PlannedJob(job, mine, mark, destinations, state, action, why, entry)
@@ -184,7 +184,7 @@ def standing(entry: Entry, destinations: Sequence[Destination] | None) -> tuple[
 _STANDING = {
     AttemptState.INTENDED: (State.UNSURE, Action.NOTHING),  # in the air, or left there by a run that died
     AttemptState.UNSURE: (State.HELD, Action.NOTHING),
-    AttemptState.UNDECIDED: (State.HELD, Action.NOTHING),
+    AttemptState.UNDECIDED: (State.HELD, Action.RESUME),  # a look is free, and may show it after all
     AttemptState.WITHDRAWN: (State.NEW, Action.SUBMIT),
     AttemptState.DISMISSED: (State.NEW, Action.SUBMIT),
     AttemptState.IN_FLIGHT: (State.IN_FLIGHT, Action.RESUME),

@@ -95,6 +95,8 @@ class Work:
     def begin(self) -> None:
         """Put every open job before the stage that its ledger entry calls for."""
         entries = set(self.open)
+        for attempt in self.ledger.attempts_in(AttemptState.UNDECIDED, entries):
+            self.ledger.looked_for_again(attempt.id)
         for attempt in self.ledger.attempts_in(AttemptState.IN_FLIGHT, entries):
             job = self.open[attempt.entry]
             lane = self.lanes[job.provider]

@@ -20,7 +20,7 @@ class LedgerLock:
     """
 
     def __init__(self, ledger: Path) -> None:
-        self._ledger = ledger
+        self._ledger = ledger = ledger.resolve()  # one file has one lock, whatever links lead to it
         self._path = ledger.with_suffix(".lock") if ledger.suffix == ".db" else ledger.with_name(f"{ledger.name}.lock")
         self._descriptor: int | None = None
 

@@ -256,6 +256,10 @@ class Ledger(Database):
             message=message,
         )
 
+    def looked_for_again(self, attempt: int) -> None:
+        """Record that a task that the service did not know is watched once more."""
+        self._write("UPDATE attempts SET state = 'in_flight' WHERE id = :id", id=attempt)
+
     def downloading(self, attempt: int, etag: str | None) -> None:
         """Record which version of a result is being downloaded, so that the next run can go on with it."""
         self._write("UPDATE attempts SET etag = :etag WHERE id = :id", id=attempt, etag=etag)
