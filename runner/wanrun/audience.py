@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wanrun.errors import WanrunError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -29,11 +31,6 @@ class Audience:
         for observer in list(self._observers):
             try:
                 observer(event)
-            except Exception as exc:  # a plugin's bug must not cost a run that is being paid for
+            except WanrunError as exc:  # as its guard words it: a plugin's bug must not cost a run that is paid for
                 self._observers.remove(observer)
-                self._say(f"the observer {_name(observer)} broke down and hears no more: {type(exc).__name__}: {exc}")
-
-
-def _name(observer: Callable[[Event], None]) -> str:
-    kind = type(observer)
-    return str(getattr(observer, "__qualname__", f"{kind.__module__}.{kind.__qualname__}"))
+                self._say(f"{exc}; it hears no more of this run")

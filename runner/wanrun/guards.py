@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from wanrun.errors import PluginError, WanrunError
+from wanrun.errors import PluginError, SourceError, WanrunError, plain_errors
 from wanrun.hookspecs import Sink, Source
 from wanrun.types import Identity, MediaUrl, Receipt
 
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from wanrun.types import Delivery, Job, MediaRef, SinkRef
 
 QUERY = re.compile(r"(\w+://[^\s?#'\"]*)[?#][^\s'\"]*")  #: of a link in a text; it may sign the link
+
+#: What the core cannot do without in an answer: field, type, and the type as a message calls it.
+_FACTS: dict[type, dict[str, tuple[type, str]]] = {
+    Identity: {"key": (str, "a text")},
+    MediaUrl: {"url": (str, "a text")},
+    Receipt: {"place": (str, "a text"), "bytes": (int, "a whole number"), "sha256": (str, "a text")},
+}
 
 T = TypeVar("T")
 Made = TypeVar("Made", Source, Sink)
@@ -42,10 +49,11 @@ class Origin:
     def guard(self, what: str) -> Iterator[None]:
         """Turn what foreign code raises into a `PluginError`; errors that explain themselves pass."""
         try:
-            yield
+            with plain_errors():  # which may come out of a nursery of the plugin's own
+                yield
         except WanrunError:
             raise
-        except Exception as exc:  # the boundary to foreign code
+        except (Exception, SystemExit) as exc:  # the boundary to foreign code
             raise self.error(f"{what}: {said(exc)}") from exc
 
 
@@ -68,7 +76,16 @@ class _Guarded(Generic[Made]):
             wanted = f"wanrun.{expected.__name__}" if expected.__module__.startswith("wanrun") else expected.__name__
             given = type(answer).__name__  # not the answer itself, which may hold a signed link
             raise self._origin.error(f"{self._label} answered {method} with a {given}; it must be a {wanted}")
+        for name, (kind, wanted) in _FACTS.get(expected, {}).items():
+            if odd := _oddity(getattr(answer, name), kind):
+                raise self._origin.error(f"{self._label} answered {method}, but its {name} {odd}; it must be {wanted}")
         return answer
+
+
+def _oddity(fact: object, kind: type) -> str:
+    if isinstance(fact, kind) and fact != "":
+        return ""
+    return "is empty" if fact == "" else f"is a {type(fact).__name__}"
 
 
 class GuardedSource(_Guarded[Source]):
@@ -87,10 +104,13 @@ class GuardedSource(_Guarded[Source]):
         return self._answer(identity, Identity, "identify")
 
     async def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
-        """As `Source.prepare`."""
-        with self._guard("prepare"):
-            media = await self._made.prepare(ref, ctx)
-        return self._answer(media, MediaUrl, "prepare")
+        """As `Source.prepare`; here a mistake is this job's failure and not the run's, so it is a `SourceError`."""
+        try:
+            with self._guard("prepare"):
+                media = await self._made.prepare(ref, ctx)
+            return self._answer(media, MediaUrl, "prepare")
+        except PluginError as exc:
+            raise SourceError(str(exc)) from exc
 
 
 class GuardedSink(_Guarded[Sink]):

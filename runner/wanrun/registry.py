@@ -118,10 +118,15 @@ def _catalog(plugins: _Plugins) -> Catalog:
 
 def _observers(plugins: _Plugins) -> list[Callable[[Event], None]]:
     """Ask for the observers of one run."""
-    observers = []
+    observers: list[Callable[[Event], None]] = []
     for origin, answer in plugins.ask("wanrun_observers"):
         for observer in items(answer, "wanrun_observers", origin):
             if not callable(observer):
                 raise origin.error(f"its wanrun_observers offers {observer!r:.60}, which cannot be called")
-            observers.append(observer)
+            observers.append(partial(_tell, observer, origin))
     return observers
+
+
+def _tell(observer: Callable[[Event], None], origin: Origin, event: Event) -> None:
+    with origin.guard(f"its observer failed at {event.name}"):
+        observer(event)

@@ -67,6 +67,7 @@ class Services:
             speed=options.speed,
             edit=options.edit,
             faults=self._faults,
+            models=list(self._project.catalog.models.values()),
             log=lambda _url: None,
         )
 

@@ -77,3 +77,14 @@ async def test_a_running_task_is_looked_at_at_least_every_poll_seconds(
     await sim.run(sim.clips("one"))
 
     assert max(later - earlier for earlier, later in itertools.pairwise(looks)) <= 20.5
+
+
+async def test_jobs_are_submitted_in_the_order_of_the_spec(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """Whoever stops a run early finds the first jobs done, not some."""
+    sim = simulate()
+    ids = [f"job-{n}" for n in range(12)]
+
+    await sim.run(sim.clips(*ids))
+
+    made = sorted(sim.account.tasks.values(), key=lambda task: task.created_at)
+    assert [task.prompt for task in made] == [f"prompt of {each}" for each in ids]

@@ -12,6 +12,7 @@ import trio
 from wanrun.emulator import load_faults, run_emulator
 from wanrun.errors import plain_errors
 from wanrun.project import EmulatorOptions, Setup
+from wanrun.registry import load_catalog
 from wanrun.settings import STATE_FOLDER, project_root
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def emulate(
         speed=options.speed,
         edit=options.edit,
         faults=load_faults(options.faults) if options.faults else None,
+        models=list(load_catalog().models.values()),
         log=ready,
     )
     with plain_errors():

@@ -28,7 +28,9 @@ def _input(job: Job, urls: Sequence[str]) -> dict[str, JSON]:
     if job.negative_prompt is not None:
         words["negative_prompt"] = job.negative_prompt
     media: list[JSON] = [{"type": ref.type, "url": url} for ref, url in zip(job.media, urls, strict=True)]
-    return {**words, "media": media}
+    if media:  # models that take none have no such field
+        words["media"] = media
+    return words
 
 
 def needs_oss_resolve(body: Mapping[str, JSON]) -> bool:

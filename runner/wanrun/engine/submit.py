@@ -42,35 +42,47 @@ async def submit_jobs(work: Work) -> None:
     """Prepare and submit every job that needs a task, until there are none or submitting is stopped."""
     with work.stop.submitting:
         async with trio.open_nursery() as nursery:
-            sender, receiver = trio.open_memory_channel[Prepared](0)
+            sender, receiver = trio.open_memory_channel[_Slot](PREPARED_AT_MOST)
             places = trio.CapacityLimiter(PREPARED_AT_MOST)
             nursery.start_soon(_Submitter(work, places).run, receiver)
-            async with sender, trio.open_nursery() as workers:
-                preparer = Preparer(work)
-                for _ in range(PREPARATIONS_AT_ONCE):
-                    workers.start_soon(_prepare_jobs, work, preparer, sender, places)
+            nursery.start_soon(_prepare_jobs, work, sender, places)
     if not work.stop.is_submitting:
         work.settle_unsubmitted()
 
 
-async def _prepare_jobs(
-    work: Work, preparer: Preparer, sender: trio.MemorySendChannel[Prepared], places: trio.CapacityLimiter
-) -> None:
-    async for job in work.prepare_queue:
-        await places.acquire_on_behalf_of(job.entry)
+class _Slot:
+    """A job on its way through preparation; slots stay in the order of the spec, however long each takes."""
+
+    def __init__(self, job: OpenJob) -> None:
+        self.job = job
+        self.prepared: Prepared | None = None  #: None, once done: it could not be prepared
+        self.done = trio.Event()
+
+
+async def _prepare_jobs(work: Work, sender: trio.MemorySendChannel[_Slot], places: trio.CapacityLimiter) -> None:
+    preparer, at_once = Preparer(work), trio.CapacityLimiter(PREPARATIONS_AT_ONCE)
+    async with sender, trio.open_nursery() as nursery:
+        async for job in work.prepare_queue:
+            await places.acquire_on_behalf_of(job.entry)
+            slot = _Slot(job)
+            await sender.send(slot)
+            nursery.start_soon(_prepare_one, work, preparer, slot, at_once)
+
+
+async def _prepare_one(work: Work, preparer: Preparer, slot: _Slot, at_once: trio.CapacityLimiter) -> None:
+    async with at_once:
         try:
-            prepared = await preparer.prepare(job)
+            slot.prepared = await preparer.prepare(slot.job)
         except (SourceError, JobRefused) as exc:
-            places.release_on_behalf_of(job.entry)
             with work.ledger.transaction():
-                work.ledger.unprepared(job.entry, str(exc))
-                work.emit(EventName.JOB_FAILED, job, stage="prepare", message=str(exc))
-            work.settle(job)
+                work.ledger.unprepared(slot.job.entry, str(exc))
+                work.emit(EventName.JOB_FAILED, slot.job, stage="prepare", message=str(exc))
+            work.settle(slot.job)
         except ServiceError as exc:  # of the account or the network, not of this job
             work.stop.submissions(f"nothing more is submitted: {exc}", stop_code(exc))
         else:
-            work.emit(EventName.JOB_PREPARED, job)
-            await sender.send(prepared)
+            work.emit(EventName.JOB_PREPARED, slot.job)
+    slot.done.set()
 
 
 class _Submitter:
@@ -84,10 +96,15 @@ class _Submitter:
         self._work, self._places = work, places
         self._same_prompt: dict[tuple[str, str], deque[Prepared]] = {}
 
-    async def run(self, jobs: trio.MemoryReceiveChannel[Prepared]) -> None:
+    async def run(self, slots: trio.MemoryReceiveChannel[_Slot]) -> None:
         """Submit jobs until the channel is closed."""
         async with trio.open_nursery() as nursery:
-            async for prepared in jobs:
+            async for slot in slots:
+                await slot.done.wait()
+                prepared = slot.prepared
+                if prepared is None:
+                    self._places.release_on_behalf_of(slot.job.entry)
+                    continue
                 key = (prepared.job.provider, _prompt_key(prepared))
                 if key in self._same_prompt:
                     self._same_prompt[key].append(prepared)

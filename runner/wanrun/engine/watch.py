@@ -12,7 +12,7 @@ from wanrun.engine.again import is_due_again, make_again
 from wanrun.engine.patience import Patience
 from wanrun.engine.schedule import Schedule
 from wanrun.engine.tasklist import TaskList
-from wanrun.errors import ExitCode, KeyRefused, ServiceError
+from wanrun.errors import ExitCode, JobRefused, KeyRefused, ServiceError
 from wanrun.events import EventName
 from wanrun.ledger import AttemptState
 
@@ -111,6 +111,9 @@ class _Watcher:
         """
         if isinstance(exc, KeyRefused) and exc.status != 404:
             raise exc
+        if isinstance(exc, (KeyRefused, JobRefused)):  # of this task id, so as good as an UNKNOWN
+            self._is_unknown(attempt)
+            return
         patience = self._trouble.setdefault(attempt, Patience(self._work, self._lane, self._lane.queries, "queries"))
         pause_seconds = patience.pause_after(exc, tries_at_least=QUERIES_AT_LEAST)
         if pause_seconds is None:
