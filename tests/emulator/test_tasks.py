@@ -420,6 +420,32 @@ async def test_a_task_that_nobody_made_cannot_be_cancelled(
     assert said(response) == CANNOT_CANCEL
 
 
+async def test_a_slash_at_the_end_of_a_path_changes_nothing(
+    open_service: Callable[..., Any], autojump_clock: MockClock
+) -> None:
+    """The official SDK's asyncio classes write one when they query and cancel."""
+    service = open_service()
+    task_id = await service.made()
+
+    queried = await service.api.get(f"/tasks/{task_id}/")
+    cancelled = await service.api.post(f"/tasks/{task_id}/cancel/")
+
+    assert queried.json()["output"]["task_id"] == task_id
+    assert cancelled.status_code == 200
+    assert (await service.output(task_id))["task_status"] == "CANCELED"
+
+
+async def test_a_cancel_has_to_be_posted(open_service: Callable[..., Any], autojump_clock: MockClock) -> None:
+    """An old SDK's asyncio class sends GET, and must not hear of success."""
+    service = open_service()
+    task_id = await service.made()
+
+    response = await service.api.get(f"/tasks/{task_id}/cancel")
+
+    assert response.status_code == 404
+    assert (await service.output(task_id))["task_status"] == "PENDING"
+
+
 async def test_a_path_that_the_service_does_not_know_is_not_found(
     open_service: Callable[..., Any], autojump_clock: MockClock
 ) -> None:

@@ -53,7 +53,7 @@ class Call:
         """The task that a query or a cancel is about, else an empty string."""
         if self.kind not in (Kind.QUERY, Kind.CANCEL):
             return ""
-        return self.path.removeprefix(f"{API}/tasks/").removesuffix("/cancel")
+        return self.path.removeprefix(f"{API}/tasks/").removesuffix("/").removesuffix("/cancel")
 
     @property
     def result(self) -> str:
@@ -67,12 +67,12 @@ class Call:
 
 
 def kind_of(method: str, path: str) -> Kind:
-    """Tell which of the service's calls a method and a path are."""
+    """Tell which of the service's calls a method and a path are; a slash at the end of the path changes nothing."""
     if path.startswith(RESULTS) and method in ("GET", "HEAD"):
         return Kind.DOWNLOAD
     if method == "POST" and path == UPLOADS:
         return Kind.UPLOAD
-    below = path.removeprefix(API)
+    below = path.removeprefix(API).removesuffix("/")  # the official SDK's asyncio classes write one
     if method == "GET":
         return _kind_of_get(below)
     if method == "POST" and below.startswith("/services/"):
@@ -83,9 +83,9 @@ def kind_of(method: str, path: str) -> Kind:
 
 
 def _kind_of_get(below: str) -> Kind:
-    if below in ("/tasks", "/tasks/"):
+    if below == "/tasks":
         return Kind.LIST
-    if below.startswith("/tasks/"):
+    if below.startswith("/tasks/") and not below.endswith("/cancel"):
         return Kind.QUERY
     return Kind.POLICY if below == "/uploads" else Kind.OTHER
 
