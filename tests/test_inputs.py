@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 
 from media_files import make_video, png
+from wanrun import Job, MediaRef, Position, SourceKind
+from wanrun.catalog import Catalog
+from wanrun.guards import Origin
 from wanrun.inputs import InputReport, check_inputs
+from wanrun.offers import checked_source
 from wanrun.registry import load_catalog
-from wanrun.types import Job, MediaRef, Position
+from wanrun_plugins.http import HttpSource
 
 CATALOG = load_catalog()
 MODEL = "wan2.7-videoedit"
@@ -144,6 +148,35 @@ def test_a_data_url_as_video_is_a_problem(tmp_path: Path) -> None:
     report = check_inputs([job(tmp_path, ("video", "url", url), ("reference_image", "url", url))], CATALOG)
 
     assert messages(report) == ["wan2.7-videoedit takes no data: URL as video; write a path or a link"]
+
+
+def test_a_file_with_a_line_break_in_its_name_is_one_line(tmp_path: Path) -> None:
+    """A problem is one line, whatever a file is called."""
+    (tmp_path / "a\nb.mp4").write_bytes(png())
+
+    (message,) = messages(check_inputs([job(tmp_path, video("a\nb.mp4"))], CATALOG))
+
+    assert message.startswith("a b.mp4 is png")
+
+
+class Broken(HttpSource):
+    """A source with a mistake where it is asked first."""
+
+    def locate(self, ref: MediaRef) -> None:
+        raise ZeroDivisionError("no shelf")
+
+
+def test_a_source_that_breaks_down_is_a_problem_at_its_place(tmp_path: Path) -> None:
+    """A plugin's mistake is told where the spec uses it, with the plugin's name."""
+    broken = checked_source("broken", SourceKind(options={"type": "object"}, build=Broken), Origin("mine", "mine 1.2"))
+    catalog = Catalog({"broken": broken}, {}, CATALOG.models)
+
+    (problem,) = check_inputs([job(tmp_path, ("video", "broken", {}), line=7)], catalog).problems
+
+    assert problem.position.line == 7
+    assert problem.message == (
+        'plugin mine (mine 1.2): its source "broken" failed in locate: ZeroDivisionError: no shelf'
+    )
 
 
 def test_asking_for_more_than_the_input_has_is_a_note(tmp_path: Path) -> None:

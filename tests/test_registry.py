@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from wanrun import Event, EventName, MediaRef, Position, SinkKind, SourceError, SourceKind, hookimpl
+from wanrun import Event, EventName, MediaRef, MediaUrl, Position, SinkKind, SourceError, SourceKind, hookimpl
 from wanrun.errors import MissingExtra, PluginError
 from wanrun.models import schemas_folder
 from wanrun.registry import load_catalog
@@ -124,7 +124,7 @@ def test_loading_imports_nothing_heavy() -> None:
         ),
         pytest.param(
             "import wanrun\n@wanrun.hookimpl\ndef wanrun_sources(config): return {}",
-            "PluginValidationError: ",
+            "hookimpl definition: wanrun_sources(config); Argument(s) {'config'} are declared",
             id="an unknown argument",
         ),
         pytest.param(
@@ -313,6 +313,49 @@ async def test_mistakes_of_a_source_name_the_plugin() -> None:
     with pytest.raises(PluginError, match='its source "odd" failed in identify: KeyError'):
         source.identify(REF)
     with pytest.raises(PluginError, match=r'its source "odd" answered prepare with a NoneType; it must be a wanrun'):
+        await source.prepare(REF, SimpleNamespace())
+
+
+@pytest.mark.parametrize(
+    ("answer", "odd"),
+    [
+        (MediaUrl(""), "its url is empty; it must be a text"),
+        (MediaUrl(cast("Any", 5)), "its url is a int; it must be a text"),
+    ],
+    ids=["empty", "a number"],
+)
+async def test_an_answer_of_a_plugin_holds_what_its_type_promises(answer: MediaUrl, odd: str) -> None:
+    """A link that is none is the plugin's mistake, found before anything is sent."""
+
+    class Dim(Odd):
+        async def prepare(self, ref: MediaRef, ctx: Any) -> Any:
+            return answer
+
+    source = load_catalog(plugins=[sources(dim=kind(build=Dim))]).source("dim")
+
+    with pytest.raises(PluginError, match=odd):
+        await source.prepare(REF, SimpleNamespace())
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (ExceptionGroup("nursery", [SourceError("no such reel")]), "^no such reel$"),
+        (ExceptionGroup("nursery", [KeyError("reel")]), "failed in prepare: ExceptionGroup"),
+        (SystemExit(3), "failed in prepare: SystemExit: 3"),
+    ],
+    ids=["its own words", "a mistake", "an exit"],
+)
+async def test_what_leaves_a_plugins_nursery_is_told_like_anything_else(fault: BaseException, told: str) -> None:
+    """An error that explains itself is taken out of its group; nothing that a plugin does ends the program."""
+
+    class Grouped(Odd):
+        async def prepare(self, ref: MediaRef, ctx: Any) -> Any:
+            raise fault
+
+    source = load_catalog(plugins=[sources(grouped=kind(build=Grouped))]).source("grouped")
+
+    with pytest.raises((SourceError, PluginError), match=told):
         await source.prepare(REF, SimpleNamespace())
 
 

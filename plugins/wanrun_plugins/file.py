@@ -102,7 +102,7 @@ def _entry(path: Path, name: str) -> os.stat_result:
     try:
         entry = path.stat()
     except (FileNotFoundError, NotADirectoryError) as exc:
-        raise SourceError(f"{name}: no such file (paths start at the spec's folder)") from exc
+        raise SourceError(f"{name}: no such file ({_hint(name)})") from exc
     except OSError as exc:
         raise _unreadable(name, exc) from exc
     except ValueError as exc:  # NUL, or half of a character
@@ -115,6 +115,19 @@ def _entry(path: Path, name: str) -> os.stat_result:
     if not os.access(path, os.R_OK):
         raise SourceError(f"{name}: cannot be read; check its permissions")
     return entry
+
+
+def _hint(name: str) -> str:
+    """Say what a path that leads nowhere may have been meant to be."""
+    if name.startswith(("~", "$")):
+        return "~ and variables are not expanded; write the whole path"
+    if set(name) & set("*?["):
+        return "for the files of a pattern, write it in a matrix: {glob: ...}"
+    if "\\" in name:
+        return "the parts of a path stand between slashes: /"
+    if name.startswith("www."):
+        return "a link starts with https://"
+    return "paths start at the spec's folder"
 
 
 def _read_identity(path: Path, name: str) -> Identity:

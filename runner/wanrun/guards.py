@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from wanrun.errors import PluginError, SourceError, WanrunError, plain_errors
+from wanrun.errors import PluginError, WanrunError, plain_errors
 from wanrun.hookspecs import Sink, Source
 from wanrun.types import Identity, MediaUrl, Receipt
 
@@ -104,13 +104,10 @@ class GuardedSource(_Guarded[Source]):
         return self._answer(identity, Identity, "identify")
 
     async def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
-        """As `Source.prepare`; here a mistake is this job's failure and not the run's, so it is a `SourceError`."""
-        try:
-            with self._guard("prepare"):
-                media = await self._made.prepare(ref, ctx)
-            return self._answer(media, MediaUrl, "prepare")
-        except PluginError as exc:
-            raise SourceError(str(exc)) from exc
+        """As `Source.prepare`."""
+        with self._guard("prepare"):
+            media = await self._made.prepare(ref, ctx)
+        return self._answer(media, MediaUrl, "prepare")
 
 
 class GuardedSink(_Guarded[Sink]):

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from wanrun.errors import SourceError
+from wanrun.errors import PluginError, SourceError
 from wanrun.media import ProbeError, has_pyav, probe
 from wanrun.types import Problem
 
@@ -42,7 +42,7 @@ def check_inputs(jobs: Iterable[Job], catalog: Catalog) -> InputReport:
     notes: list[str] = []
     for use in _uses(jobs, catalog):
         messages, hints = _check(use, catalog, files)
-        problems += [Problem(use.ref.position, message + _more(len(use.jobs))) for message in messages]
+        problems += [Problem(use.ref.position, _line(message) + _more(len(use.jobs))) for message in messages]
         notes += hints
     return InputReport(tuple(sorted(problems)), (*notes, *files.notes()))
 
@@ -111,7 +111,7 @@ def _check(use: _Use, catalog: Catalog, files: _Files) -> tuple[list[str], list[
         if path is None:
             identity = source.identify(use.ref)
             return list(_inline_problems(use, identity.bytes)), []
-    except SourceError as exc:
+    except (SourceError, PluginError) as exc:
         return [str(exc)], []
     name = _named(path, use.ref.folder)
     try:
@@ -177,6 +177,11 @@ def _oddities(use: _Use, facts: MediaFacts, name: str) -> Iterator[str]:
     for job, asked in list(long.items())[:1]:
         text = f"{job}: parameters.duration asks for {asked:g} s, and {name} is {facts.seconds:.1f} s long"
         yield text + _more(len(long))
+
+
+def _line(message: str) -> str:
+    """Return a message as one line, whatever the names of files hold."""
+    return " ".join(message.splitlines())
 
 
 def _more(jobs: int) -> str:

@@ -133,7 +133,7 @@ class LiveView:
             TextColumn("jobs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
         )
         self._task = self._bar.add_task("")
-        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4, transient=True)
+        self._live = Live(console=console, get_renderable=self.frame, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> LiveView:
         return self
@@ -155,8 +155,9 @@ class LiveView:
 
     def _start(self, count: object) -> None:
         self._open = int(_number(count))
+        self._over.clear()  # what was told before is not among the open jobs
         if self._open:
-            self._bar.update(self._task, total=self._open)
+            self._bar.update(self._task, total=self._open, completed=0)
             self._live.start()
 
     def _move(self, job: str, event: Event) -> None:
@@ -168,7 +169,8 @@ class LiveView:
             self._over.add(job)
             self._bar.update(self._task, completed=len(self._over))
 
-    def _draw(self) -> Group:
+    def frame(self) -> Group:
+        """Return what is drawn now, below the lines that stay."""
         stages, now = dict(self._stages), self._now()
         running = [(job, since) for job, (stage, since) in stages.items() if stage is _Stage.RUNNING]
         rows = [Text(self._row(job, now - since), style="dim") for job, since in running[:RUNNING_SHOWN]]

@@ -15,7 +15,7 @@ import pluggy
 
 from wanrun import hookspecs
 from wanrun.catalog import Catalog
-from wanrun.guards import Origin, said
+from wanrun.guards import Origin
 from wanrun.models import shipped_models
 from wanrun.offers import Offers, checked_model, checked_sink, checked_source, items, pairs
 
@@ -60,7 +60,7 @@ class _Plugins:
             self._manager.register(plugin, name=str(origin))
             self._manager.check_pending()
         except pluggy.PluginValidationError as exc:
-            raise origin.error(self._misspelt(plugin) or said(exc)) from exc
+            raise origin.error(self._misspelt(plugin) or _lines(exc)) from exc
         except ValueError as exc:  # pluggy's word for "twice"
             raise origin.error("it is registered twice; name it in one entry point only") from exc
         if not self._manager.get_hookcallers(plugin):
@@ -85,6 +85,12 @@ class _Plugins:
                 hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(known)}"
                 return f'there is no hook "{caller.name}"; {hint}'
         return None
+
+
+def _lines(exc: Exception) -> str:
+    """Return what pluggy says is wrong with a hook, such as its arguments; its first line only names the plugin."""
+    first, *others = str(exc).splitlines()
+    return "; ".join(others or [first])
 
 
 def _origin(point: metadata.EntryPoint) -> Origin:

@@ -45,6 +45,10 @@ def test_a_path_starts_at_the_specs_folder(tmp_path: Path) -> None:
     [
         ("clips/shot.mp4", r"^clips/shot.mp4: no such file \(paths start at the spec's folder\)$"),
         ("empty.png/x.mp4", "no such file"),
+        ("~/shot.mp4", "no such file .~ and variables are not expanded; write the whole path"),
+        ("clips/*.mp4", "write it in a matrix: {glob: ...}"),
+        (r"clips\shot.mp4", "the parts of a path stand between slashes"),
+        ("www.example.com/shot.mp4", "a link starts with https://"),
         (".", "this is a folder; name one file"),
         ("pipe", "not a regular file"),
         ("empty.png", "the file is empty"),

@@ -30,9 +30,14 @@ def said_of_bytes(data: bytes, tmp_path: Path, catalog: Catalog) -> list[str]:
 
 
 def test_a_missing_file_is_one_problem(tmp_path: Path, catalog: Catalog) -> None:
-    """It is named as it was given, with the system's reason."""
-    assert said_of(load([tmp_path / "no.yaml"], catalog=catalog)) == [
-        "1:1: the file cannot be read: No such file or directory"
+    """It is named as it was given."""
+    assert said_of(load([tmp_path / "no.yaml"], catalog=catalog)) == ["1:1: there is no such file"]
+
+
+def test_a_pattern_that_the_shell_left_alone_is_named_as_one(tmp_path: Path, catalog: Catalog) -> None:
+    """A shell hands on a pattern that matches nothing."""
+    assert said_of(load([tmp_path / "*.yaml"], catalog=catalog)) == [
+        "1:1: there is no such file; the shell found no file for this pattern"
     ]
 
 

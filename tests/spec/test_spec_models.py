@@ -22,10 +22,11 @@ SECONDS = {"$ref": "#/$defs/seconds"}
 
 
 def model_with(**keywords: Any) -> Model:
-    """Return a model that makes videos of words alone."""
+    """Return a model that makes videos of words alone, or with properties of its own, of stills too."""
     properties = {"prompt": PROMPT, "parameters": {"type": "object", "properties": {"duration": SECONDS}}}
     job = {"type": "object", "properties": properties, "$defs": {"seconds": {"type": "integer", "maximum": 9}}}
-    return replace(VIDEOEDIT, name="words", job={**job, **keywords}, media={})
+    media = {"still": replace(VIDEOEDIT.media["reference_image"], max_count=9)} if "properties" in keywords else {}
+    return replace(VIDEOEDIT, name="words", job={**job, **keywords}, media=media)
 
 
 def said_of(model: Model, job: str, tmp_path: Path) -> list[str]:
@@ -61,12 +62,26 @@ def said_of(model: Model, job: str, tmp_path: Path) -> list[str]:
             ['3:5: this job does not fit together; give a mapping with "prompt" or a mapping with "parameters"'],
         ),
         (
+            {"properties": {"media": {"type": "array", "maxItems": 1}}},
+            "    media: [{still: a.png}, {still: b.png}]\n",
+            ["5:12: media has 2 items; give at most 1"],
+        ),
+        (
             {"properties": {"prompt": {"$ref": "#/$defs/nowhere"}}},
             "    prompt: x\n",
             ['5:13: prompt cannot be checked: its schema refers to "/$defs/nowhere", which it does not hold'],
         ),
     ],
-    ids=["fine", "required", "no such words", "no such media", "shared definition", "several fields", "broken schema"],
+    ids=[
+        "fine",
+        "required",
+        "no such words",
+        "no such media",
+        "shared definition",
+        "several fields",
+        "media together",
+        "broken schema",
+    ],
 )
 def test_a_models_own_demands_are_checked(keywords: dict[str, Any], job: str, said: list[str], tmp_path: Path) -> None:
     """Whatever its schema says comes out at the line where it is broken."""

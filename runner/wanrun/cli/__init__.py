@@ -16,6 +16,7 @@ import click
 
 from wanrun.cli.output import counted, say
 from wanrun.errors import ExitCode, SpecError, WanrunError
+from wanrun.streams import silence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +96,7 @@ def main(args: Sequence[str] | None = None) -> None:
 def run_app(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors are printed, never raised."""
     try:
-        code = app.main(args=None if args is None else list(args), standalone_mode=False)
+        code = app.main(args=None if args is None else list(args), prog_name="wanrun", standalone_mode=False)
     except click.exceptions.Exit as exc:
         return exc.exit_code
     except click.ClickException as exc:
@@ -106,6 +107,9 @@ def run_app(args: Sequence[str] | None = None) -> int:
     except WanrunError as exc:
         _show(exc)
         return int(exc.exit_code)
+    except SystemExit:  # click's way out when nobody reads what it prints itself: `wanrun --help | head -1`
+        silence(sys.stdout)
+        return int(ExitCode.OK)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
     except Exception:

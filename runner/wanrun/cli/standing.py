@@ -10,6 +10,7 @@ import click
 from wanrun import api
 from wanrun.cli.options import emulator_flag, format_option, make_setup, setup_options
 from wanrun.cli.output import counted, local_time, say, say_json, table
+from wanrun.types import State
 
 
 @click.command()
@@ -22,23 +23,25 @@ def status(jobs: tuple[str, ...], form: str, **options: Any) -> int:
 
     Reads the ledger only; a run may be under way.
     """
-    standings = api.status(make_setup(options), jobs)
+    setup = make_setup(options)
+    standings = api.status(setup, jobs)
     if form == "json":
         say_json({"jobs": [_json(job) for job in standings]})
         return 0
     if not standings:
         say("no jobs in the ledger" if not jobs else f"no job in the ledger matches {' '.join(jobs)}")
         return 0
-    say(table([(job.address, job.state, local_time(job.intended_at), _note(job)) for job in standings]))
+    say(table([(job.address, job.state, local_time(job.intended_at), _note(job, setup)) for job in standings]))
     counts = Counter(job.state.value for job in standings)
     say(f"\n{counted(len(standings), 'job')}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
     return 0
 
 
-def _note(job: api.JobStanding) -> str:
+def _note(job: api.JobStanding, setup: api.Setup) -> str:
     note = job.why or ", ".join(job.places)
-    if job.state.value == "held":
-        note = f"{note}. Look for its task in the console, then: wanrun resolve {job.address} --adopt TASK"
+    if job.state is State.HELD:
+        which = " --emulator" if setup.emulator else ""
+        note = f"{note}. Look for its task in the console, then: wanrun resolve{which} {job.address} --adopt TASK"
         note += " | --resubmit | --abandon"
     return note
 

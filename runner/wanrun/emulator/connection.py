@@ -78,7 +78,7 @@ class Connection:
 
     async def _handle(self, call: Call) -> None:
         if call.method == "GET" and call.path == STATEMENT:
-            await self._send(call, json_answer(self._account.statement()), Effect())
+            await self._send(call, json_answer(self._home.statement()), Effect())
             return
         effect = self._account.strike(call)
         await trio.sleep(effect.latency_seconds)

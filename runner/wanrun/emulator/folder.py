@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from wanrun.types import JSON
+
 _HISTORY, _STATEMENT, _LOCK, _OBJECTS = "history.jsonl", "statement.json", "lock", "objects"
 
 
@@ -26,17 +28,22 @@ class Home:
         self.account, self.folder, self.store = account, folder, store
         self._history = _open_private(folder / _HISTORY, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._stated = -1
+        self.connections = 0  #: that clients have opened since this emulator began to serve
 
     def save(self) -> None:
         """Write down what happened since the last time; a killed process has lost nothing that was written."""
         if text := self.account.dump():
             os.write(self._history, text.encode())
 
+    def statement(self) -> dict[str, JSON]:
+        """Return the account statement as it is served and written: with the connections, which no account knows."""
+        return {**self.account.statement(), "connections": self.connections}
+
     def state(self) -> None:
         """Write the account statement, when it has changed, in one step."""
         if self._stated == len(self.account.history):
             return
-        text = json.dumps(self.account.statement(), indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(self.statement(), indent=2, ensure_ascii=False) + "\n"
         self._stated = len(self.account.history)
         part = self.folder / f"{_STATEMENT}.part"
         number = _open_private(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

@@ -60,6 +60,7 @@ async def _listen(host: str, port: int) -> list[trio.SocketListener]:
 
 async def _serve_one(stream: trio.SocketStream, *, home: Home, changed: Callable[[], None]) -> None:
     """Serve one connection; a bug of ours ends it and is logged, and the others go on."""
+    home.connections += 1
     try:
         await Connection(stream, home, changed).serve()
     except Exception:

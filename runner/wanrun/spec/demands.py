@@ -30,7 +30,8 @@ class Demands:
         self.model = model
         self._whole = Checker(model.job)
         self._parts = {field: self._whole.part(field) for field in WORDS}
-        self._fieldwise = model.job.keys() <= _FIELDWISE
+        properties = model.job.get("properties")
+        self._fieldwise = model.job.keys() <= _FIELDWISE and "media" not in (properties or ())  # type: ignore[operator]  # a mapping, by the registry
         self._seen: dict[int, tuple[Node, bool]] = {}  # the node is kept, so that its id stays its own
 
     def check_field(self, field: str, node: Node, tell: Tell, *, once: bool) -> bool:

@@ -71,6 +71,9 @@ def _text(path: Path) -> str:
             data = file.read(MAX_BYTES + 1)
     except IsADirectoryError:
         raise Unreadable(START, "this is a folder; name the spec files in it, such as specs/*.yaml") from None
+    except FileNotFoundError:
+        pattern = "; the shell found no file for this pattern" if set(path.name) & set("*?[") else ""
+        raise Unreadable(START, f"there is no such file{pattern}") from None
     except OSError as exc:
         raise Unreadable(START, f"the file cannot be read: {exc.strerror or exc}") from exc
     if len(data) > MAX_BYTES:

@@ -97,4 +97,4 @@ def _brief(value: JSON) -> str:
     if isinstance(value, dict):
         first = next((item for item in value.values() if isinstance(item, str | int | float)), "")
         return f"{{{clipped(str(first))}, ...}}"
-    return clipped(value) if isinstance(value, str) else shown(value)
+    return clipped(value) if isinstance(value, str) and value.isprintable() else shown(value)

@@ -45,7 +45,7 @@ class MediaMaker:
         tell = tell_of(draft, "media", self._report)
         items = [self._typed(item, demands) for item in (node.items if isinstance(node, ListNode) else [])]
         typed = [item for item in items if item]
-        refs = [ref for media_type, entry in typed if (ref := self._ref(media_type, entry, demands, tell))]
+        refs = [ref for media_type, entry in typed if (ref := self._ref(media_type, entry, tell))]
         if len(typed) < len(items):  # one of them may have been meant for what would be missing
             return None
         places = [(media_type, entry.key) for media_type, entry in typed]
@@ -62,13 +62,9 @@ class MediaMaker:
             return None
         return own[0] if demands.media_limits(own[0][0], own[0][1].key, self._report.add) else None
 
-    def _ref(self, media_type: str, entry: Entry, demands: Demands, tell: Tell) -> MediaRef | None:
+    def _ref(self, media_type: str, entry: Entry, tell: Tell) -> MediaRef | None:
         chosen = media_value(entry.node, media_type, self._sources, tell)
         if not chosen or not self._sources.check(chosen, f"{media_type}.{chosen.kind}", tell):
             return None
-        at = self._sources.main_option(chosen)
-        options = chosen.options.plain()
-        if str(options.get("url", "")).startswith("data:") and not demands.model.media[media_type].data_url:
-            tell(at, f"{demands.model.name} takes no data: URL as {media_type}; give a link or a file")
-            return None
-        return MediaRef(media_type, chosen.kind, options, self._folder, self._report.position(at))
+        at = self._report.position(self._sources.main_option(chosen))
+        return MediaRef(media_type, chosen.kind, chosen.options.plain(), self._folder, at)

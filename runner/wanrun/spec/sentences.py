@@ -16,7 +16,7 @@ from wanrun.spec.allowed import EXAMPLE_CHARACTERS, allowed
 from wanrun.spec.nodes import ListNode, MapNode, ScalarNode, scalars
 from wanrun.spec.quick import quick
 from wanrun.spec.template import has_template
-from wanrun.spec.words import did_you_mean, flow, nearest, shown
+from wanrun.spec.words import did_you_mean, flow, nearest, quoted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -128,8 +128,14 @@ def _unknown_keys(error: ValidationError, node: MapNode, label: str, path: tuple
     schema: Any = error.schema
     known = list(schema.get("properties", {}))
     for key in _strangers(node, schema):
-        message = f"unknown key {shown(key)}{did_you_mean(key, known) or f'; {label} has no keys'}"
-        yield node.entries[key].key, message, (*path, key)
+        advice = _home(key, schema) or did_you_mean(key, known) or f"; {label} has no keys"
+        yield node.entries[key].key, f"unknown key {shown(key)}{advice}", (*path, key)
+
+
+def _home(key: str, schema: Mapping[str, Any]) -> str:
+    """Say where a key belongs that is right one level further down, as the end of a sentence; empty if nowhere."""
+    homes = [name for name, inner in schema.get("properties", {}).items() if key in inner.get("properties", {})]
+    return f"; it belongs in {quoted(homes)}" if homes else ""
 
 
 def _misspelt(key: str, node: MapNode, schema: Mapping[str, Any]) -> bool:

@@ -17,6 +17,7 @@ SHOWN_CHARACTERS = 60
 SHOWN_NAMES = 20
 MANY_NAMES = 1000  #: above which no nearest one is looked for, as that takes long
 ID_BYTES = 200
+NEAR = 0.65  #: how alike a misspelt name is; two letters of three swapped are 0.67, "video" and "provider" 0.62
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _PLAIN = re.compile(r"[A-Za-z_./][\w./ -]*(://[\w./-]*)?")
@@ -40,7 +41,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     if len(known) > MANY_NAMES:
         return None
     by_lower = {candidate.lower(): candidate for candidate in known}
-    found = difflib.get_close_matches(name.lower()[:SHOWN_CHARACTERS], by_lower, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name.lower()[:SHOWN_CHARACTERS], by_lower, n=1, cutoff=NEAR)
     return by_lower[found[0]] if found else None
 
 
