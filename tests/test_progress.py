@@ -48,12 +48,11 @@ LINES: dict[EventName, tuple[dict[str, Any], str | None]] = {
     ),
     EventName.JOB_HELD: (
         {"message": "create: no answer in 60 s"},
-        "spring/coat: held: create: no answer in 60 s. A task may exist; nothing is sent again. To settle it: "
-        "wanrun resolve spring/coat --adopt TASK | --resubmit | --abandon",
+        "spring/coat: held: create: no answer in 60 s. A task may exist, so nothing is sent again",
     ),
     EventName.JOB_LOST: (
         {"message": "the service no longer keeps it"},
-        "spring/coat: lost: the service no longer keeps it. To pay for it again: wanrun resolve spring/coat --resubmit",
+        "spring/coat: lost: the service no longer keeps it",
     ),
     EventName.WAITING: (
         {"what": "creates", "reason": "create: slow (429)", "seconds": 7.6},
@@ -260,7 +259,7 @@ def test_what_needs_attention_stays_above(screen: Screen) -> None:
     screen.view.__exit__(None, None, None)
 
     assert screen.kept.count("spring/coat: failed: " + "no " * 60 + "(DataInspectionFailed)") == 1
-    assert screen.kept.count("wanrun resolve spring/coat --adopt TASK") == 1
+    assert screen.kept.count("A task may exist, so nothing is sent again") == 1
     assert "delivered" not in screen.kept
 
 

@@ -174,14 +174,21 @@ class LinkExpired(ServiceError):
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Let the first error that the reader can mend out of a nursery's group, if the group holds nothing else."""
+    """Let what the reader can mend out of a nursery's group, as one error, if the group holds nothing else."""
     try:
         yield
     except BaseExceptionGroup as group:
         mendable, rest = group.split(WanrunError)
         if rest is not None or mendable is None:
             raise
-        leaf: BaseException = mendable
-        while isinstance(leaf, BaseExceptionGroup):
-            leaf = leaf.exceptions[0]
-        raise leaf from group
+        leaves = _leaves(mendable)
+        if len(leaves) > 1:  # each may name what a person has to do
+            leaves[0].args = ("\n".join(dict.fromkeys(map(str, leaves))), *leaves[0].args[1:])
+        raise leaves[0] from group
+
+
+def _leaves(group: BaseExceptionGroup[WanrunError]) -> list[WanrunError]:
+    found: list[WanrunError] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

@@ -41,7 +41,8 @@ class Outcome:
     exit_code: ExitCode
     reasons: tuple[str, ...]  #: why the run ended early, if it did
     submitted: int  #: tasks made by this run
-    notes: tuple[str, ...]  #: what could not be checked
+    notes: tuple[str, ...]  #: what could not be checked, known before anything was done
+    run_notes: tuple[str, ...]  #: what came up during the run
     ledger: Path
 
     def counts(self) -> Mapping[State, int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wanrun.errors import SourceError
 from wanrun.fingerprint import digest, fingerprint, options_digest
-from wanrun.ledger import AttemptState, Entry
+from wanrun.ledger import AttemptState, DeliveryRow, Entry
 from wanrun.types import Action, Problem, State
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _plan_job(
     mark = fingerprint(job, mine)
     destinations = destinations_of(job, catalog, root=root)
     entry = by_key.get((job.address, mark))
-    if entry is None and movable.get(mark):
+    if movable.get(mark) and (entry is None or not _was_submitted(entry)):
         entry = movable[mark].pop(0)
         _, action, _ = standing(entry, destinations)
         return PlannedJob(job, mine, mark, destinations, State.MOVED, action, f"from {entry.address}", entry)
@@ -129,6 +129,10 @@ def _plan_job(
     if retry_failed and state is State.FAILED:
         action = Action.SUBMIT
     return PlannedJob(job, mine, mark, destinations, state, action, why, entry)
+
+
+def _was_submitted(entry: Entry) -> bool:
+    return entry.attempt is not None and entry.attempt.state is not AttemptState.WITHDRAWN
 
 
 def _identities_of(job: Job, identities: Mapping[str, Identity]) -> tuple[Identity, ...]:
@@ -207,14 +211,20 @@ def _why(entry: Entry) -> str:
 
 def _delivery_standing(entry: Entry, destinations: Sequence[Destination] | None) -> tuple[State, Action, str]:
     assert entry.attempt is not None
+    rows = {row.options_digest: row for row in entry.deliveries if row.artifact_sha256 == entry.attempt.artifact_sha256}
     if destinations is None:
-        rows = [row for row in entry.deliveries if row.artifact_sha256 == entry.attempt.artifact_sha256]
-        missing = [row.sink for row in rows if row.state in ("failed", "conflict")] or ([] if rows else ["every sink"])
+        missing = [_undelivered(row.sink, row) for row in rows.values() if row.state in ("failed", "conflict")]
+        missing += [] if rows else ["every sink"]
     else:
-        missing = [goal.sink.name for goal in destinations if not is_delivered(entry, goal)]
+        goals = [goal for goal in destinations if not is_delivered(entry, goal)]
+        missing = [_undelivered(goal.sink.name, rows.get(goal.digest)) for goal in goals]
     if not missing:
         return State.DONE, Action.NOTHING, ""
     return State.TO_DELIVER, Action.DELIVER, "to " + ", ".join(missing)
+
+
+def _undelivered(sink: str, row: DeliveryRow | None) -> str:
+    return f"{sink} ({row.message})" if row is not None and row.message else sink
 
 
 def is_delivered(entry: Entry, destination: Destination) -> bool:

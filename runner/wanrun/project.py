@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from wanrun.errors import SettingsError
 from wanrun.registry import load_catalog
 from wanrun.rehearsal import rehearsed
-from wanrun.settings import STATE_FOLDER, Settings, load_settings
+from wanrun.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +80,7 @@ def open_project(setup: Setup, *, catalog: Catalog | None = None) -> Project:
 def _ledger_path(setup: Setup, settings: Settings) -> Path:
     if setup.ledger is not None:
         return setup.ledger.resolve()  # one file has one lock, whatever links lead to it
-    folder = settings.root / STATE_FOLDER
+    folder = settings.state_folder
     return (folder / "emulator" if setup.emulator else folder) / "ledger.db"
 
 

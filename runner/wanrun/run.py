@@ -84,12 +84,12 @@ class Run:
         work = self._work(plan, batch, ledger, stop)
         services = Services({job.provider for job in work.jobs if job.needs_service}, self.project)
         self.planned(plan, batch)
+        asked = [job for job in work.jobs if job.planned is not None]
+        work.emit(EventName.RUN_STARTED, jobs=len(plan.jobs), open=len(asked) + len(interrupted))
         for attempt in interrupted:
             entry = ledger.entry(attempt.entry)
             found = OpenJob(entry.id, entry.address, entry.provider, entry.model, None)
             work.emit(EventName.JOB_HELD, found, message=attempt.message)
-        asked = [job for job in work.jobs if job.planned is not None]
-        work.emit(EventName.RUN_STARTED, jobs=len(plan.jobs), open=len(asked))
         if work.open and not stop.reasons:
             await self._carry_out(work, services)
         outcome = self._outcome(work, plan, batch)
@@ -156,7 +156,8 @@ class Run:
             exit_code=overall(jobs, [*codes, *(reason.exit_code for reason in work.stop.reasons)]),
             reasons=(*(reason.words for reason in work.stop.reasons), *left),
             submitted=self._counts[EventName.JOB_SUBMITTED],
-            notes=(*batch.notes, *self._notes, *others_flying(entries, plan, work.jobs)),
+            notes=batch.notes,
+            run_notes=(*self._notes, *others_flying(entries, plan, work.jobs)),
             ledger=self.project.ledger_path,
         )
 

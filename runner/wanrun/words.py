@@ -17,13 +17,8 @@ _LINES: dict[EventName, Callable[[Event], str]] = {
     EventName.DELIVERY_FAILED: lambda event: f"not delivered to {event.data['sink']}: {event.data['message']}",
     EventName.JOB_FAILED: lambda event: f"failed: {event.data['message']}{_code(event)}",
     EventName.JOB_RETRIED: lambda event: f"tried anew: {event.data['message']}{_code(event)}",
-    EventName.JOB_HELD: lambda event: (
-        f"held: {event.data['message']}. A task may exist; nothing is sent again. To settle it: "
-        f"wanrun resolve {event.job} --adopt TASK | --resubmit | --abandon"
-    ),
-    EventName.JOB_LOST: lambda event: (
-        f"lost: {event.data['message']}. To pay for it again: wanrun resolve {event.job} --resubmit"
-    ),
+    EventName.JOB_HELD: lambda event: f"held: {event.data['message']}. A task may exist, so nothing is sent again",
+    EventName.JOB_LOST: lambda event: f"lost: {event.data['message']}",
     EventName.WAITING: lambda event: _waiting(event),
     EventName.RUN_STOPPING: lambda event: f"stopping: {event.data['reason']}",
 }

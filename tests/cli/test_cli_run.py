@@ -125,9 +125,10 @@ def test_a_held_job_says_what_to_do(project: Project) -> None:
     assert "1 held" in held.stdout
     assert "1 done" in held.stdout
     assert "nothing was submitted" in again.stdout
-    assert " --adopt TASK | --resubmit | --abandon" in held.stderr
+    advice = "wanrun resolve --emulator batch/one --adopt TASK | --resubmit | --abandon"
+    assert advice in held.stdout
     assert "wanrun resolve --emulator batch/" in status.stdout
-    assert " --adopt TASK | --resubmit | --abandon" in status.stdout
+    assert advice in status.stdout
 
 
 def test_a_conflict_at_the_sink_is_said_and_kept(project: Project) -> None:

@@ -59,7 +59,7 @@ def test_a_lost_result_is_said_once_more_gravely(project: Project) -> None:
     found, after = project.wanrun(spec, *FAST), project.wanrun(spec, *FAST)
 
     assert (found.exit_code, after.exit_code) == (7, 1), found
-    assert "To pay for it again: wanrun resolve batch/one --resubmit" in found.stderr
+    assert "to pay for it again: wanrun resolve --emulator batch/one --resubmit" in found.stdout
     assert "1 lost; nothing was submitted" in after.stdout
 
 

@@ -378,3 +378,12 @@ async def test_a_bad_image_fails_with_the_service_s_code(emulator: Callable[[], 
 def test_only_this_machine_counts_as_near(host: str, here: bool) -> None:
     """By the name alone; nothing is resolved."""
     assert is_loopback(host) is here
+
+
+def test_a_model_without_a_table_of_sizes_keeps_the_size_of_the_input() -> None:
+    """A plugin's model may say nothing about sizes, and its results still play."""
+    bare = replace(MODEL, sizes={}, defaults={})
+    video = probe_video(STREET, MODEL.media["video"])
+    assert isinstance(video, Video)
+
+    assert output_size({"resolution": "720P", "ratio": "16:9"}, bare, video) == (480, 270)

@@ -46,7 +46,7 @@ async def test_an_observer_that_breaks_down_costs_nothing(simulate: Simulate, au
     outcome = await sim.run(sim.clips("one", "two"), catalog=load_catalog(plugins=[plugin]))
 
     assert (outcome.exit_code, sim.made) == (0, 2)
-    (note,) = outcome.notes
+    (note,) = outcome.run_notes
     assert note.endswith(
         "its observer failed at job_submitted: ZeroDivisionError: no dashboard; it hears no more of this run"
     )

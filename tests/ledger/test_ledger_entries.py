@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ledger_parts import ARTIFACT, JOB, WAYS, Book, enter
+from ledger_parts import ARTIFACT, JOB, WAYS, Book, enter, in_flight, intend
 
 from wanrun.errors import LedgerError
 from wanrun.ledger import AttemptState, DeliveryRow, Ledger
@@ -83,14 +83,26 @@ def test_a_moved_entry_keeps_all_that_was_paid_for(book: Book) -> None:
         assert (after.attempt, after.deliveries) == (before.attempt, before.deliveries)
 
 
-def test_an_address_cannot_be_moved_onto_itself(book: Book) -> None:
+def test_an_entry_never_takes_the_place_of_one_that_may_be_paid(book: Book) -> None:
     """Two entries of one address and fingerprint would be two answers to one question."""
     with book.open() as ledger:
-        enter(ledger)
+        in_flight(ledger, enter(ledger))
         other = enter(ledger, "two")
 
         with pytest.raises(LedgerError):
             ledger.move(other, address="spring/one", spec_path="spring.yaml")
+
+
+def test_an_entry_that_was_never_submitted_gives_way(book: Book) -> None:
+    """Nothing was paid for it, so the one that was takes its place."""
+    with book.open() as ledger:
+        ledger.withdrawn(intend(ledger, enter(ledger)), "throttled")
+        other = enter(ledger, "two")
+        in_flight(ledger, other)
+
+        ledger.move(other, address="spring/one", spec_path="spring.yaml")
+
+        assert [entry.id for entry in ledger.entries()] == [other]
 
 
 def test_a_receipt_is_found_by_destination_and_artifact(book: Book) -> None:

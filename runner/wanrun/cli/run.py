@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from wanrun import api
+from wanrun.cli.advice import advice, command
 from wanrun.cli.options import (
     deliver_option,
     emulator_flag,
@@ -68,7 +69,7 @@ def run(specs: tuple[Path, ...], form: str, retry_failed: bool, events: str | No
     if form == "json":
         say_json(_json(outcome))
     else:
-        _sum_up(outcome, err=events == "-")
+        _sum_up(outcome, setup, err=events == "-")
     return int(outcome.exit_code)
 
 
@@ -118,16 +119,20 @@ def _announce(quiet: bool) -> Any:
     return announce
 
 
-def _sum_up(outcome: api.Outcome, *, err: bool) -> None:
+def _sum_up(outcome: api.Outcome, setup: api.Setup, *, err: bool) -> None:
     """Say where the results are, what needs a person, and what running again would do."""
     places = [place for job in outcome.jobs for place in job.places]
     for place in places[:PLACES_SHOWN]:
         say(_short(place), err=err)
     if len(places) > PLACES_SHOWN:
-        say(f"... and {len(places) - PLACES_SHOWN} more: wanrun status", err=err)
+        say(f"... and {len(places) - PLACES_SHOWN} more: {command('status', setup)}", err=err)
     for job in outcome.jobs:
-        if job.state is not State.DONE and job.exit_code is not ExitCode.UNFINISHED:
+        if job.state is State.TO_DELIVER or job.exit_code not in (ExitCode.OK, ExitCode.UNFINISHED):
             say(one_line(f"{job.address} is {job.state}: {job.why}"), err=err)
+            if words := advice(job.address, job.state, setup):
+                say(f"  {words}", err=err)
+    for note in outcome.run_notes:
+        say(f"note: {note}", err=err)
     for reason in outcome.reasons:
         say(one_line(reason), err=err)
     counts = ", ".join(f"{count} {state}" for state, count in outcome.counts().items()) or "no jobs"

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from wanrun import api
+from wanrun.cli.advice import advice
 from wanrun.cli.options import emulator_flag, format_option, make_setup, setup_options
 from wanrun.cli.output import counted, local_time, say, say_json, table
-from wanrun.types import State
 
 
 @click.command()
@@ -39,11 +39,8 @@ def status(jobs: tuple[str, ...], form: str, **options: Any) -> int:
 
 def _note(job: api.JobStanding, setup: api.Setup) -> str:
     note = job.why or ", ".join(job.places)
-    if job.state is State.HELD:
-        which = " --emulator" if setup.emulator else ""
-        note = f"{note}. Look for its task in the console, then: wanrun resolve{which} {job.address} --adopt TASK"
-        note += " | --resubmit | --abandon"
-    return note
+    words = advice(job.address, job.state, setup)
+    return f"{note}; {words}" if words else note
 
 
 def _json(job: api.JobStanding) -> dict[str, Any]:

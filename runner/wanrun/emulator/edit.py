@@ -57,10 +57,15 @@ def order(body: Mapping[str, Any], model: Model, video: Video, images: Sequence[
 
 
 def output_size(parameters: Mapping[str, Any], model: Model, video: Video) -> tuple[int, int]:
-    """Return width and height of the result: by the table, or the input's aspect on as many pixels."""
-    sizes = model.sizes[str(parameters.get("resolution") or model.defaults["resolution"])]
+    """Return width and height of the result: by the table, or the input's aspect on as many pixels.
+
+    A model whose sizes nobody has written down gives results as large as their inputs.
+    """
+    sizes = model.sizes.get(str(parameters.get("resolution") or model.defaults.get("resolution")), {})
     ratio = parameters.get("ratio")
-    if ratio is not None:
+    if not sizes:
+        return _even(video.width), _even(video.height)
+    if isinstance(ratio, str) and ratio in sizes:
         return sizes[ratio]
     across, down = sizes["16:9"]
     aspect = video.width / video.height

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from wanrun.client import StartOver, TaskStatus
 from wanrun.engine.artifacts import partial_file
-from wanrun.engine.patience import Patience
-from wanrun.errors import ExitCode, KeyRefused, LinkExpired, ServiceError, Throttled, Unavailable
+from wanrun.engine.patience import FIRST_PAUSE_SECONDS, Patience
+from wanrun.errors import ExitCode, JobRefused, KeyRefused, LinkExpired, ServiceError, Throttled, Unavailable
 from wanrun.events import EventName
 from wanrun.ledger import AttemptState
 
@@ -96,12 +96,24 @@ class _Fetcher:
         task_id = self._attempt.task_id
         assert task_id is not None
         await self._lane.queries.wait()
-        task = await self._lane.client.query(task_id)
+        try:
+            task = await self._lane.client.query(task_id)
+        except Throttled as exc:
+            self._lane.queries.slow_down(exc.retry_after_seconds or FIRST_PAUSE_SECONDS)
+            raise
+        except (KeyRefused, JobRefused) as exc:
+            raise self._refused(exc) from exc
         if task.link is not None:
             return task.link
         if task.status is TaskStatus.UNKNOWN and self._is_too_late():
             raise LinkExpired("it is older than 24 h")
         raise Unavailable(f"the service answers {task.status} for a task that had succeeded")
+
+    def _refused(self, exc: KeyRefused | JobRefused) -> ServiceError:
+        """Return what a refused query means: the key is no good, or this one result cannot be had just now, or ever."""
+        if isinstance(exc, KeyRefused) and exc.status not in (403, 404):
+            return exc
+        return LinkExpired(exc.message) if self._is_too_late() else Unavailable(str(exc))
 
     async def _download(self, link: str) -> Artifact:
         offset = self._part.stat().st_size if self._etag and self._part.exists() else 0

@@ -30,7 +30,8 @@ class Patience:
 
     def __init__(self, work: Work, lane: Lane, limiter: RateLimiter | None, what: str) -> None:
         self._work, self._limiter, self._what = work, limiter, what
-        self._until = trio.current_time() + lane.provider.patience_seconds
+        self.since = trio.current_time()
+        self._until = self.since + lane.provider.patience_seconds
         self._tries = 0
 
     async def wait_after(self, exc: Throttled | Unavailable) -> None:

@@ -179,7 +179,7 @@ def _accepted(work: Work, lane: Lane, job: OpenJob, attempt: int, created: Creat
         _unsure(work, job, attempt, message, created.request_id)
         return
     try:
-        with work.ledger.transaction():
+        with work.ledger.transaction(costly=True):
             work.ledger.accepted(attempt, task_id=created.task_id, request_id=created.request_id)
             work.emit(EventName.JOB_SUBMITTED, job, task=created.task_id)
     except LedgerError as exc:

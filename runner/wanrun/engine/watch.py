@@ -3,6 +3,7 @@ knowing it. What a task's end means for its job is decided here, by family."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import trio
@@ -11,6 +12,7 @@ from wanrun.client import TaskStatus, Verdict, failed_task_verdict
 from wanrun.engine.again import is_due_again, make_again
 from wanrun.engine.patience import Patience
 from wanrun.engine.schedule import Schedule
+from wanrun.engine.stop import stop_code
 from wanrun.engine.tasklist import TaskList
 from wanrun.errors import ExitCode, JobRefused, KeyRefused, ServiceError
 from wanrun.events import EventName
@@ -54,6 +56,7 @@ class _Watcher:
         self._list = TaskList(work, lane)
         self._trouble: dict[int, Patience] = {}  # tasks whose latest query failed
         self._unknown: dict[int, tuple[int, float]] = {}  # looks in a row, and when the first was
+        self._answered_at = -math.inf  # when a query or the list last told of a task
         self._told: set[int] = set()  # tasks that this run has said to be running
 
     async def look_when_due(self) -> None:
@@ -93,6 +96,7 @@ class _Watcher:
         except ServiceError as exc:
             self._not_answered(attempt, exc)
             return
+        self._answered_at = trio.current_time()
         if task.status is not TaskStatus.UNKNOWN:
             self._unknown.pop(attempt, None)
         if task.status is TaskStatus.SUCCEEDED:
@@ -105,38 +109,51 @@ class _Watcher:
             self._still_going(attempt, task.status, task.scheduled_at)
 
     def _not_answered(self, attempt: int, exc: ServiceError) -> None:
-        """Look again later at a task whose query failed; past patience leave it to another run, its siblings go on.
+        """Look again later at a task whose query failed; past patience leave it, and let its siblings go on.
 
-        Raises `KeyRefused` when it is the account that is refused, and so every query.
+        Raises `KeyRefused` when it is the key that is refused, and so every query.
         """
-        if isinstance(exc, KeyRefused) and exc.status != 404:
+        if isinstance(exc, KeyRefused) and exc.status not in (403, 404):
             raise exc
-        if isinstance(exc, (KeyRefused, JobRefused)):  # of this task id, so as good as an UNKNOWN
+        if isinstance(exc, JobRefused) or exc.status == 404:  # of this task id, so as good as an UNKNOWN
             self._is_unknown(attempt)
             return
         patience = self._trouble.setdefault(attempt, Patience(self._work, self._lane, self._lane.queries, "queries"))
         pause_seconds = patience.pause_after(exc, tries_at_least=QUERIES_AT_LEAST)
-        if pause_seconds is None:
-            self._leave(attempt, str(exc))
-        else:
+        if pause_seconds is not None:
             self._schedule.postpone(attempt, until=trio.current_time() + pause_seconds)
+            return
+        if self._answered_at < patience.since:  # nobody can be watched: what is submitted now could not be either
+            self._work.stop.submissions(f"the tasks in flight cannot be watched: {exc}", stop_code(exc))
+        self._leave(attempt, str(exc))
 
     def _leave(self, attempt: int, reason: str) -> None:
-        """Leave a task in flight for another run."""
+        """Leave a task to another run: in flight, or held once it is too old for the service to tell of it."""
+        row = self._work.ledger.attempt(attempt)
+        if self._work.world.now() - row.intended_at > OVERDUE_SECONDS:
+            self._end(attempt, AttemptState.UNDECIDED, EventName.JOB_HELD, f"task {row.task_id}: {reason}")
+            return
         job = self._landed(attempt)
         self._work.emit(EventName.WAITING, job, what="queries", reason=f"left for another run: {reason}", seconds=0)
-        if not self._lane.in_flight:  # nothing here can be watched: what is submitted now could not be either
-            self._work.stop.submissions(f"the tasks in flight cannot be watched: {reason}", ExitCode.UNFINISHED)
+        self._work.settle(job)
+
+    def _end(self, attempt: int, state: AttemptState, name: EventName, message: str) -> None:
+        job = self._landed(attempt)
+        with self._work.ledger.transaction():
+            self._work.ledger.ended(attempt, state, message)
+            self._work.emit(name, job, message=message)
         self._work.settle(job)
 
     def _still_going(self, attempt: int, status: TaskStatus, started_at: float | None) -> None:
         self._trouble.pop(attempt, None)
+        self._unknown.pop(attempt, None)
+        self._answered_at = trio.current_time()
         running = status is TaskStatus.RUNNING
         row, now = self._work.ledger.attempt(attempt), self._work.world.now()
         age_seconds = now - started_at if started_at is not None else None
         self._schedule.seen(attempt, now=trio.current_time(), running=running, age_seconds=age_seconds)
         if now - row.intended_at > OVERDUE_SECONDS:
-            self._leave(attempt, f"task {row.task_id} is {status} after more than 24 h")
+            self._leave(attempt, f"it is {status} after more than 24 h")
             return
         if row.task_status == status and (attempt in self._told or not running):
             return
@@ -181,11 +198,7 @@ class _Watcher:
             return
         state, name = (AttemptState.LOST, EventName.JOB_LOST) if old else (AttemptState.UNDECIDED, EventName.JOB_HELD)
         message = f"the service no longer knows task {row.task_id}" + ("; it is older than 24 h" if old else "")
-        job = self._landed(attempt)
-        with self._work.ledger.transaction():
-            self._work.ledger.ended(attempt, state, message)
-            self._work.emit(name, job, message=message)
-        self._work.settle(job)
+        self._end(attempt, state, name, message)
 
     def _landed(self, attempt: int, *, seconds: float | None = None) -> OpenJob:
         self._unknown.pop(attempt, None)

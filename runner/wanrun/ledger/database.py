@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-COMMIT_TRIES = 12  #: each waits for the busy_timeout of 5 s
+COSTLY_COMMIT_TRIES = 12  #: each waits for the busy_timeout of 5 s
 
 
 class Database:
@@ -87,8 +87,11 @@ class Database:
         self.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make all that is written inside one commit: all of it is on disk, or none. May be nested."""
+    def transaction(self, *, costly: bool = False) -> Iterator[None]:
+        """Make all that is written inside one commit: all of it is on disk, or none. May be nested.
+
+        A commit waits five seconds for a reader to get out of the way, and a minute if it is `costly` to lose.
+        """
         if self._depth:
             yield
             return
@@ -101,7 +104,7 @@ class Database:
             self._rollback()
             raise
         else:
-            self._commit()
+            self._commit(COSTLY_COMMIT_TRIES if costly else 1)
         finally:
             self._depth = 0
             callbacks, self._committed = self._committed, []
@@ -115,14 +118,13 @@ class Database:
         else:
             callback()
 
-    def _commit(self) -> None:
-        """Commit, trying for a minute while a reader is in the way: what is written may have cost money."""
-        for last in (*[False] * (COMMIT_TRIES - 1), True):
+    def _commit(self, tries: int) -> None:
+        for left in reversed(range(tries)):
             try:
                 with self._errors():
                     self._connection.execute("COMMIT")
             except LedgerError as exc:
-                if last or not exc.is_busy:
+                if not left or not exc.is_busy:
                     self._rollback()
                     raise
             else:

@@ -104,7 +104,8 @@ class Ledger(Database):
             "INSERT INTO entries (address, fingerprint, spec_path, provider, model, entered_at, wanted_at)"
             " VALUES (:address, :fingerprint, :spec_path, :provider, :model, :at, :at)"
             " ON CONFLICT (address, fingerprint) DO UPDATE"
-            " SET unprepared = NULL, spec_path = excluded.spec_path, provider = excluded.provider",
+            " SET unprepared = NULL, spec_path = excluded.spec_path, provider = excluded.provider,"
+            " wanted_at = excluded.wanted_at",
             address=job.address,
             fingerprint=fingerprint,
             spec_path=spec_path,
@@ -124,13 +125,11 @@ class Ledger(Database):
         self._write("UPDATE entries SET wanted_at = :at WHERE id = :entry", entry=entry, at=self._now())
 
     def move(self, entry: int, *, address: str, spec_path: str) -> None:
-        """Let another address take an entry over, with all that was paid for."""
-        self._write(
-            "UPDATE entries SET moved_from = address, address = :address, spec_path = :spec_path WHERE id = :entry",
-            entry=entry,
-            address=address,
-            spec_path=spec_path,
-        )
+        """Let another address take an entry over, with all that was paid for; one never submitted gives way."""
+        with self.transaction():
+            for statement in _GIVE_WAY:
+                self._write(statement, entry=entry, address=address)
+            self._write(_MOVE, entry=entry, address=address, spec_path=spec_path, at=self._now())
 
     def unprepared(self, entry: int, message: str) -> None:
         """Record that a job could not be prepared, and why."""
@@ -370,8 +369,21 @@ _INTEND = "INSERT INTO attempts (entry, state, prompt_key, intended_at) VALUES (
 _INTEND_AGAIN = (
     "UPDATE attempts SET state = 'intended', tries = tries + 1, intended_at = :at, message = NULL WHERE id = :id"
 )
+_SAME = (
+    "FROM entries WHERE address = :address AND id <> :entry"
+    " AND fingerprint = (SELECT fingerprint FROM entries WHERE id = :entry)"
+)
+_GIVE_WAY = (
+    f"DELETE FROM attempts WHERE state = 'withdrawn' AND entry IN (SELECT id {_SAME})",  # noqa: S608  # constants
+    f"DELETE {_SAME}",
+)
+_MOVE = (
+    "UPDATE entries SET moved_from = address, address = :address, spec_path = :spec_path, wanted_at = :at"
+    " WHERE id = :entry"
+)
 _DELIVERED_TO = (
-    "SELECT artifact_sha256 FROM deliveries WHERE place = :place AND address = :address AND state = 'delivered'"
+    "SELECT artifact_sha256 FROM deliveries JOIN entries ON entries.id = deliveries.entry"
+    " WHERE place = :place AND state = 'delivered' AND :address IN (deliveries.address, entries.address)"
 )
 _LAPSE = (
     "UPDATE deliveries SET state = 'lapsed' WHERE place = :place AND state = 'delivered'"
