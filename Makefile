@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml README.md $(shell find runner plugins schemas -type f -not -name '*.pyc')
 
-.PHONY: demo test check lint clean
+.PHONY: demo test check lint docs clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -40,6 +40,11 @@ lint: $(VENV)/.installed $(VENV)/.developer
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Pages and the picture that the program itself says or shows; a test compares the pages.
+docs: $(VENV)/.installed $(VENV)/.developer
+	$(BIN)/python docs/render.py
+	$(BIN)/python docs/make_picture.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import re
 import tomllib
 from pathlib import Path
@@ -94,3 +95,14 @@ def test_every_exit_code_in_use_is_in_readme() -> None:
 def test_every_path_that_readme_names_exists(path: str) -> None:
     """A path in a document is a promise too."""
     assert (ROOT / path).exists()
+
+
+def test_the_page_of_commands_is_what_the_commands_say() -> None:
+    """A help text that changes is on the page too; `make docs` writes it."""
+    spec = importlib.util.spec_from_file_location("render", ROOT / "docs" / "render.py")
+    assert spec is not None
+    assert spec.loader is not None
+    render = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(render)
+
+    assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == render.commands()

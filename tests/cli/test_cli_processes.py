@@ -14,6 +14,8 @@ from cli_parts import FAST, Child, wait_until
 if TYPE_CHECKING:
     from cli_parts import Project
 
+pytestmark = pytest.mark.slow
+
 KEY = {"DASHSCOPE_API_KEY": "sk-test"}
 SLOW = ("--emulator", "--edit", "none", "--speed", "1")  #: tasks take minutes
 SIGNALS = [pytest.param(signal.SIGINT, 130, id="SIGINT"), pytest.param(signal.SIGTERM, 143, id="SIGTERM")]

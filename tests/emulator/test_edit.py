@@ -26,6 +26,8 @@ av = pytest.importorskip("av")
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+pytestmark = pytest.mark.slow
+
 MODEL = next(model for model in shipped_models() if model.name == "wan2.7-videoedit")
 MEDIA = Path(__file__).resolve().parents[2] / "specs" / "media"
 STREET, CLAY, COAT = MEDIA / "street.mp4", MEDIA / "clay.png", MEDIA / "coat.png"

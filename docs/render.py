@@ -1,0 +1,43 @@
+"""Writes `docs/commands.md` from what every command says of itself with `--help`; a test compares the two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wanrun.cli import COMMANDS, app
+
+PAGE = Path(__file__).with_name("commands.md")
+HEAD = """# Commands
+
+What `wanrun COMMAND --help` prints. Written by `docs/render.py`; change the help texts, not this page.
+"""
+
+
+def commands() -> str:
+    """Return the page."""
+    parts = [HEAD, _section("wanrun", app, None)]
+    with click.Context(app, info_name="wanrun", max_content_width=100, terminal_width=100) as parent:
+        parts += [_section(f"wanrun {name}", _command(parent, name), parent) for name in COMMANDS]
+    return "\n".join(parts)
+
+
+def _command(parent: click.Context, name: str) -> click.Command:
+    command = app.get_command(parent, name)
+    assert command is not None
+    return command
+
+
+def _section(title: str, command: click.Command, parent: click.Context | None) -> str:
+    name = title.rpartition(" ")[2]
+    with click.Context(
+        command, info_name=name, parent=parent, max_content_width=100, terminal_width=100,
+        help_option_names=["-h", "--help"],
+    ) as context:  # fmt: skip
+        text = command.get_help(context)
+    return f"## {title}\n\n```text\n{text}\n```\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(commands(), encoding="utf-8")
