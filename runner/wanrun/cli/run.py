@@ -162,7 +162,7 @@ def _json(outcome: api.Outcome) -> dict[str, Any]:
         "exit": outcome.exit_code.name.lower(),
         "submitted": outcome.submitted,
         "reasons": list(outcome.reasons),
-        "notes": list(outcome.notes),
+        "notes": [*outcome.notes, *outcome.run_notes],
         "ledger": str(outcome.ledger),
         "states": {state.value: count for state, count in outcome.counts().items()},
         "jobs": [
