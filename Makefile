@@ -2,6 +2,7 @@
 #
 #   make demo    a small batch against the embedded emulator: no key, no network, no cost
 #   make test    the whole test suite
+#   make bench   measure everything again, in about twelve minutes, and write docs/performance.md
 #   make check   formatting, lint, types, import layers and the quick tests, in under a minute
 
 PYTHON ?= python3
@@ -45,6 +46,9 @@ lint: $(VENV)/.installed $(VENV)/.developer
 docs: $(VENV)/.installed $(VENV)/.developer
 	$(BIN)/python docs/render.py
 	$(BIN)/python docs/make_picture.py
+
+bench: $(VENV)/.installed $(VENV)/.developer
+	$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

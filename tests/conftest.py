@@ -11,9 +11,17 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from simulation import Simulation
+from wanrun import redaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+@pytest.fixture(autouse=True)
+def secrets_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test know its own secrets only, or one test's would be cut out of another's texts."""
+    monkeypatch.setattr(redaction, "_hidden", set())
+    monkeypatch.setattr(redaction, "_forms", [])
 
 
 @pytest.fixture

@@ -37,12 +37,17 @@ class Simulation:
         self.clock = virtual_clock()
         self.account = self.new_account(faults=faults, **account)
         self.events: list[Event] = []
+        self.environ: dict[str, str] = {}  # besides the key
         self.settings("")
 
     def new_account(self, *, faults: list[dict[str, Any]] | None = None, **account: Any) -> Account:
         """Make an account on this simulation's clock; tasks take 60 s unless said otherwise."""
         script = Faults({"faults": faults or []})
         return Account(**({"clock": self.clock, "seconds": 60.0, "seed": 1, "faults": script} | account))
+
+    def faults(self, *faults: dict[str, Any]) -> None:
+        """Let these faults strike from now on, and no others; without any the service is well again."""
+        self.account.faults = Faults({"faults": list(faults)})
 
     def settings(self, text: str) -> None:
         """Write `wanrun.toml`; patience is short, so that giving up is soon."""
@@ -62,15 +67,23 @@ class Simulation:
     async def run(self, *specs: Path, key: str | None = "sk-test", **options: Any) -> Outcome:
         """Run specs as a new process would."""
         account = options.pop("account", self.account)
+        transport = options.pop("transport", None) or account_transport(account)
         observe = options.pop("observe", self.events.append)
         return await api.run_async(
             specs,
-            api.Setup(folder=self.folder, environ={"DASHSCOPE_API_KEY": key} if key else {}),
+            api.Setup(folder=self.folder, environ=self.environ | ({"DASHSCOPE_API_KEY": key} if key else {})),
             world=World(now=self.clock, random=random.Random(1), to_thread=run_inline),
-            transport=account_transport(account),
+            transport=transport,
             observe=observe,
             **options,
         )
+
+    async def leave_in_flight(self, *specs: Path) -> None:
+        """Run specs while no query is answered: every job has its task, and none is brought home."""
+        self.faults({"on": "query", "do": {"status": 503}})
+        outcome = await self.run(*specs)
+        assert set(states(outcome).values()) == {"in flight"}
+        self.faults()
 
     @property
     def setup(self) -> api.Setup:

@@ -80,6 +80,24 @@ def test_the_built_in_plugins_come_by_entry_points() -> None:
     assert catalog.observers() == []
 
 
+@pytest.mark.parametrize(
+    "token",
+    [
+        {"type": "integer", "writeOnly": True},
+        {"anyOf": [{"type": "string", "writeOnly": True}]},
+        {"type": "object", "patternProperties": {"x": {"type": "string", "writeOnly": True}}},
+        {"type": "object", "writeOnly": True},
+    ],
+    ids=["a number", "a choice", "a pattern", "a mapping"],
+)
+def test_a_secret_that_no_spec_could_give_is_the_plugin_s_mistake(token: dict[str, Any]) -> None:
+    """Only texts can be secrets, and a spec's check has to see at a glance which are."""
+    options: Any = {"type": "object", "properties": {"token": {"description": "A token.", **token}}}
+
+    with pytest.raises(PluginError, match=r'a secret of its source "safe" is described as .* writeOnly is for options'):
+        load_catalog(plugins=[sources(safe=SourceKind(options=options, build=cast("Any", object)))])
+
+
 def test_without_entry_points_only_the_models_of_the_core_are_there() -> None:
     """Tests and programs can say exactly what there is."""
     catalog = load_catalog(entry_points=False)

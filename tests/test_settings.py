@@ -73,6 +73,15 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
     assert settings.state_folder == settings.root / ".wanrun"
 
 
+@pytest.mark.parametrize(("written", "folder"), [("mounted", "mounted"), ("/run/secrets", "/run/secrets")])
+def test_the_folder_of_secrets_starts_at_the_project_root(tmp_path: Path, written: str, folder: str) -> None:
+    """An absolute one is taken as it is; without the key there is none."""
+    settings = settings_of(tmp_path, f'[secrets]\nfolder = "{written}"\n')
+
+    assert settings.secrets_folder == settings.root / folder
+    assert settings_of(tmp_path, "").secrets_folder is None
+
+
 def test_there_is_always_a_default_provider(tmp_path: Path) -> None:
     """A file that only describes another provider does not take it away."""
     settings = settings_of(tmp_path, "[providers.lab]\npoll_seconds = 1\n")
@@ -121,10 +130,14 @@ def test_a_wrong_key_is_named_with_what_to_give(tmp_path: Path, text: str, messa
 
 
 NO_TABLES = {
-    "[budget]\nmax = 3": 'unknown key "budget"; known here: providers',
+    "[budget]\nmax = 3": 'unknown key "budget"; known here: providers, secrets',
     "[provider.default]": 'unknown key "provider"; did you mean "providers"?',
     "providers = 3": "providers is not a table; write [providers.default]",
     "[providers]\ndefault = 3": "providers.default is not a table; write [providers.default]",
+    "secrets = 3": "secrets is not a table; write [secrets]",
+    "[secrets]\nfolder = 3": "secrets.folder is 3; give a text in quotes",
+    "[secrets]\nfolder = ''": 'secrets.folder is ""; give a text in quotes',
+    "[secrets]\nfoldr = 'x'": 'unknown key "secrets.foldr"; did you mean "folder"?',
     "[providers": "not valid TOML: Expected ']' at the end of a table declaration (at end of document)",
 }
 

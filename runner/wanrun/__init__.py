@@ -15,7 +15,19 @@ from wanrun.hookspecs import (
     SourceKind,
     hookimpl,
 )
-from wanrun.types import Artifact, Delivery, Identity, Job, MediaRef, MediaUrl, Position, Receipt, SinkRef, Usage
+from wanrun.types import (
+    Artifact,
+    Delivery,
+    Identity,
+    Job,
+    MediaRef,
+    MediaUrl,
+    Position,
+    Receipt,
+    Secret,
+    SinkRef,
+    Usage,
+)
 
 __all__ = [
     "API_VERSION",
@@ -32,6 +44,7 @@ __all__ = [
     "Position",
     "PrepareContext",
     "Receipt",
+    "Secret",
     "Sink",
     "SinkConflict",
     "SinkError",

@@ -73,7 +73,7 @@ class PluginError(WanrunError):
 
     def __init__(self, message: str, *, plugin: str, package: str) -> None:
         super().__init__(f"plugin {plugin} ({package}): {message}")
-        self.plugin, self.package = plugin, package
+        self.plugin, self.package, self.reason = plugin, package, message
 
 
 class MissingExtra(WanrunError):

@@ -10,6 +10,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from wanrun.types import SecretName, SecretTemplate
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -39,7 +41,10 @@ def prompt_key(job: Job) -> str:
 
 
 def options_digest(sink: SinkRef, place: str) -> str:
-    """Return the identity of a delivery's destination: its kind, resolved options and place; not the sink's name."""
+    """Return the identity of a delivery's destination: its kind, resolved options and place; not the sink's name.
+
+    Secrets count by their names: one with a new value does not make another destination.
+    """
     return digest({"kind": sink.kind, "options": dict(sink.options), "place": place})
 
 
@@ -50,6 +55,8 @@ def digest(value: Mapping[str, JSON]) -> str:
 
 
 def _whole(value: object) -> object:
+    if isinstance(value, SecretTemplate):  # by its names, so that one with a new value is the same
+        return {"secret": [{"name": part.name} if isinstance(part, SecretName) else part for part in value.parts]}
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):

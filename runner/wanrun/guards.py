@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from wanrun.errors import PluginError, WanrunError, plain_errors
 from wanrun.hookspecs import Sink, Source
+from wanrun.redaction import redacted
 from wanrun.types import Identity, MediaUrl, Receipt
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Origin:
 
 def said(exc: BaseException) -> str:
     """Return an error of foreign code as one line: its class and what it says first, without the queries of links."""
-    first = QUERY.sub(r"\1?...", next(iter(str(exc).splitlines()), ""))
+    first = QUERY.sub(r"\1?...", next(iter(redacted(str(exc)).splitlines()), ""))
     return f"{type(exc).__name__}: {first}" if first else type(exc).__name__
 
 

@@ -76,7 +76,11 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceKind:
-    """A kind of source: what a spec may write under its name, and how to build the one that reads it."""
+    """A kind of source: what a spec may write under its name, and how to build the one that reads it.
+
+    An option of `"type": "string"` with `"writeOnly": true` takes secrets: `prepare` gets it as a `Secret` with its
+    value, and everything else as one that tells nothing.
+    """
 
     options: Mapping[str, JSON]  #: JSON Schema (2020-12) of the options, an object schema
     build: Callable[[], Source]  #: called when a spec uses the kind; import heavy things here
@@ -113,7 +117,11 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkKind:
-    """A kind of sink: what a spec may write under its name, and how to build the one that delivers."""
+    """A kind of sink: what a spec may write under its name, and how to build the one that delivers.
+
+    An option of `"type": "string"` with `"writeOnly": true` takes secrets: `deliver` gets it as a `Secret` with its
+    value, and everything else as one that tells nothing.
+    """
 
     options: Mapping[str, JSON]  #: JSON Schema (2020-12) of the options, an object schema
     build: Callable[[], Sink]  #: called when a spec uses the kind; import heavy things here

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wanrun.errors import PluginError, SourceError
+from wanrun.fingerprint import digest
 from wanrun.media import ProbeError, has_pyav, probe
 from wanrun.types import Problem
 
@@ -92,8 +92,7 @@ def _uses(jobs: Iterable[Job], catalog: Catalog) -> list[_Use]:
             limits = model.media.get(ref.type) if model else None
             if model is None or limits is None or ref.kind not in catalog.sources:
                 continue
-            options = json.dumps(dict(ref.options), sort_keys=True, default=str)
-            key = (ref.kind, options, ref.folder, ref.type, model.name)
+            key = (ref.kind, digest(dict(ref.options)), ref.folder, ref.type, model.name)
             uses.setdefault(key, _Use(ref, model, limits)).jobs[job.address] = _asked_seconds(job)
     return list(uses.values())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from wanrun.guards import Origin
+    from wanrun.types import JSON
 
 T = TypeVar("T")
 
@@ -121,11 +123,36 @@ def _check_options(kind: SourceKind | SinkKind, label: str, origin: Origin) -> N
     properties = kind.options.get("properties", {})
     if kind.options.get("type") != "object" or not isinstance(properties, dict):
         raise origin.error(f'the options of {label} need "type": "object"')
+    for part in _write_only(kind.options, within=True):
+        raise origin.error(
+            f"a secret of {label} is described as {json.dumps(part)[:80]}; writeOnly is for options, items or "
+            'additional properties of "type": "string", written out where they stand'
+        )
     for name, schema in properties.items():
         if not isinstance(schema, dict) or not schema.get("description"):
             raise origin.error(f'the option "{name}" of {label} has no description')
     if kind.short is not None and kind.short not in properties:
         raise origin.error(f'{label} has the short form "{kind.short}", which is not one of its options')
+
+
+def _write_only(schema: object, *, within: bool) -> Iterator[Mapping[str, JSON]]:
+    """Yield the parts of a schema that ask for a secret where a spec cannot give one.
+
+    `within`: the part is reached by properties, items and additional properties alone.
+    """
+    if isinstance(schema, list):
+        for item in schema:
+            yield from _write_only(item, within=False)
+    if not isinstance(schema, Mapping):
+        return
+    if schema.get("writeOnly") is True and not (within and schema.get("type") == "string"):
+        yield schema
+    for keyword, inner in schema.items():
+        if keyword == "properties" and isinstance(inner, Mapping):
+            for each in inner.values():
+                yield from _write_only(each, within=within)
+        else:
+            yield from _write_only(inner, within=within and keyword in ("items", "additionalProperties"))
 
 
 def _check_schema(schema: object, label: str, origin: Origin) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from wanrun.errors import SettingsError
 from wanrun.registry import load_catalog
 from wanrun.rehearsal import rehearsed
-from wanrun.settings import Settings, load_settings
+from wanrun.settings import API_KEY_VARIABLE, Settings, load_settings
+from wanrun.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +54,13 @@ class Project:
     def artifacts(self) -> Path:
         """The artifact store: beside the ledger."""
         return self.ledger_path.parent / "artifacts"
+
+    @property
+    def vault(self) -> Vault:
+        """Where the secrets are that specs name; nothing is looked up yet."""
+        keys = {API_KEY_VARIABLE, *(provider.api_key_env for provider in self.settings.providers.values())}
+        environ = os.environ if self.setup.environ is None else self.setup.environ
+        return Vault(environ, self.settings.secrets_folder, keys)
 
     def sandbox(self, spec_folder: Path) -> Path | None:
         """Return where `folder` sinks of a spec write instead of their own places; None against the service itself.

@@ -6,6 +6,7 @@ decided by `offers`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 from importlib import metadata
@@ -15,12 +16,13 @@ import pluggy
 
 from wanrun import hookspecs
 from wanrun.catalog import Catalog
+from wanrun.errors import PluginError, WanrunError
 from wanrun.guards import Origin
 from wanrun.models import shipped_models
 from wanrun.offers import Offers, checked_model, checked_sink, checked_source, items, pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from wanrun.events import Event
     from wanrun.hookspecs import SinkKind, SourceKind
@@ -44,6 +46,68 @@ def load_catalog(*, plugins: Iterable[object] = (), entry_points: bool = True) -
         origin = _origin(point)
         loaded.add(_imported(point, origin), origin)
     return _catalog(loaded)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledPlugin:
+    """One installed plugin, the package that brings it, and what it offers by itself."""
+
+    name: str
+    package: str
+    version: str
+    sources: Mapping[str, SourceKind] = field(default_factory=dict)
+    sinks: Mapping[str, SinkKind] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
+    observes: bool = False  #: it hears of the events of runs
+    problem: str | None = None  #: why it cannot be used
+
+    def offers(self) -> str:
+        """Return what it offers in words: `source file; models a, b`."""
+        named = {"source": self.sources, "sink": self.sinks, "model": self.models}
+        parts = [f"{sort}{'s' * (len(names) > 1)} {', '.join(names)}" for sort, names in named.items() if names]
+        return "; ".join([*parts, "hears of events"] if self.observes else parts)
+
+
+def installed_plugins() -> list[InstalledPlugin]:
+    """Return every installed plugin by name, the core first; one that is broken with what is wrong, never an error."""
+    core = InstalledPlugin(
+        name="wanrun",
+        package="wanrun",
+        version=metadata.version("wanrun"),
+        models=tuple(model.name for model in shipped_models()),
+    )
+    found = [_surveyed(point) for point in sorted(metadata.entry_points(group=GROUP))]
+    if not any(plugin.problem for plugin in found):
+        found = _with_quarrel(found)
+    return [core, *found]
+
+
+def _surveyed(point: metadata.EntryPoint) -> InstalledPlugin:
+    origin, loaded = _origin(point), _Plugins()
+    package, version = (point.dist.name, point.dist.version) if point.dist else ("unknown package", "")
+    plugin = InstalledPlugin(name=point.name, package=package, version=version)
+    try:
+        loaded.add(_imported(point, origin), origin)
+        catalog = _catalog(loaded)
+    except WanrunError as exc:
+        return replace(plugin, problem=getattr(exc, "reason", None) or str(exc))
+    own = set(catalog.models) - {model.name for model in shipped_models()}
+    return replace(
+        plugin,
+        sources=catalog.sources,
+        sinks=catalog.sinks,
+        models=tuple(sorted(own)),
+        observes=loaded.has("wanrun_observers"),
+    )
+
+
+def _with_quarrel(found: list[InstalledPlugin]) -> list[InstalledPlugin]:
+    """Mark the plugin whose offers collide with another's, though each works by itself."""
+    try:
+        load_catalog()
+    except PluginError as exc:
+        return [replace(each, problem=exc.reason) if each.name == exc.plugin else each for each in found]
+    return found
 
 
 class _Plugins:
@@ -76,6 +140,10 @@ class _Plugins:
                 answer = impl.function()
             if answer is not None:
                 yield origin, answer
+
+    def has(self, hook: str) -> bool:
+        """Say whether a plugin implements a hook."""
+        return bool(getattr(self._manager.hook, hook).get_hookimpls())
 
     def _misspelt(self, plugin: object) -> str | None:
         known = [name for name in vars(hookspecs) if name.startswith(f"{hookspecs.PROJECT}_")]

@@ -26,18 +26,21 @@ from wanrun.ledger import Ledger, LedgerLock
 from wanrun.opening import open_jobs
 from wanrun.outcome import Outcome, job_outcomes, others_flying, overall, still_flying
 from wanrun.plan import Plan, identify, references
-from wanrun.services import Services
+from wanrun.rehearsal import Rehearsal
+from wanrun.services import Services, account_of
+from wanrun.types import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import httpx
 
     from wanrun.batch import Batch
+    from wanrun.catalog import Catalog
     from wanrun.events import Event
     from wanrun.project import Project
-    from wanrun.types import Identity, Problem
+    from wanrun.types import JSON, Identity, Problem
 
 
 @dataclass
@@ -81,6 +84,7 @@ class Run:
     async def _run(self, batch: Batch, ledger: Ledger, stop: Stop) -> Outcome:
         interrupted = ledger.interrupted()
         plan = await self._plan(batch, ledger, stop)
+        self.project.vault.check(_secret_options(plan, self.project.catalog))
         work = self._work(plan, batch, ledger, stop)
         services = Services({job.provider for job in work.jobs if job.needs_service}, self.project)
         self.planned(plan, batch)
@@ -115,6 +119,7 @@ class Run:
             run=f"{at:%Y%m%dT%H%M%SZ}-{self.world.random.getrandbits(24):06x}",
             ledger=ledger,
             catalog=self.project.catalog,
+            vault=self.project.vault,
             world=self.world,
             lanes={},
             artifacts=self.project.artifacts,
@@ -162,6 +167,19 @@ class Run:
         )
 
 
+def _secret_options(plan: Plan, catalog: Catalog) -> Iterator[Mapping[str, JSON]]:
+    """Yield the options whose secrets the jobs of a plan will need.
+
+    Those of jobs in flight are left out: what is paid for is fetched first, and its delivery says what it lacks.
+    """
+    for planned in plan.jobs:
+        if planned.action is Action.SUBMIT:
+            yield from (ref.options for ref in planned.job.media)
+        if planned.action in (Action.SUBMIT, Action.DELIVER):
+            sinks = [sink for sink in planned.job.sinks if not isinstance(catalog.sink(sink.kind), Rehearsal)]
+            yield from (sink.options for sink in sinks)
+
+
 def make_private(folder: Path) -> None:
     """Make a folder of wanrun's own state, with its parents (0700); raises `LedgerError` naming it."""
     try:
@@ -187,19 +205,11 @@ async def _greet(work: Work, lane: Lane) -> None:
     try:
         await patiently(call, work=work, lane=lane, limiter=lane.queries, what="queries")
     except ServiceError as exc:
-        if _account(lane.client) is None or work.ledger.account not in (None, _account(lane.client)):
+        if account_of(lane.client) is None or work.ledger.account not in (None, account_of(lane.client)):
             work.stop.note(f"the service cannot be reached: {exc}", stop_code(exc))
             work.leave(lane)
     else:
-        work.ledger.belong_to(_account(lane.client) or "service")
-
-
-def _account(client: Client) -> str | None:
-    """Say whose ledger this would be, by the latest answer; None before the first."""
-    identity = client.identity
-    if identity is None:
-        return None
-    return f"emulator:{identity.emulator}" if identity.emulator else "service"
+        work.ledger.belong_to(account_of(lane.client) or "service")
 
 
 async def _listen_to_signals(stop: Stop, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

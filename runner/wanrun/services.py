@@ -18,6 +18,7 @@ from wanrun.types import Secret
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterable
 
+    from wanrun.client import Client
     from wanrun.project import EmulatorOptions, Project
     from wanrun.settings import Provider
 
@@ -45,7 +46,7 @@ class Services:
         self._services: list[Service] = []
         if self._emulator is None:
             environ = os.environ if project.setup.environ is None else project.setup.environ
-            self._services = [Service(each, _endpoint(each), each.api_key(environ)) for each in self._providers]
+            self._services = [Service(each, endpoint_of(each), each.api_key(environ)) for each in self._providers]
         elif self._emulator.faults is not None:
             self._faults = load_faults(self._emulator.faults)
 
@@ -78,6 +79,15 @@ def _provider(name: str, project: Project) -> Provider:
     return project.settings.providers[name]
 
 
-def _endpoint(provider: Provider) -> Endpoint:
+def endpoint_of(provider: Provider) -> Endpoint:
+    """Return where a provider's calls go; raises `SettingsError` for a place that cannot be."""
     region = provider.region or "singapore"
     return endpoint_for(region=region, workspace=provider.workspace, base_url=provider.base_url)
+
+
+def account_of(client: Client) -> str | None:
+    """Say whose ledger this would be, by the latest answer; None before the first."""
+    identity = client.identity
+    if identity is None:
+        return None
+    return f"emulator:{identity.emulator}" if identity.emulator else "service"

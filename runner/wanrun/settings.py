@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wanrun.errors import SettingsError
+from wanrun.redaction import hide
 from wanrun.types import Secret
 
 if TYPE_CHECKING:
@@ -58,7 +59,15 @@ class Provider:
             raise SettingsError(f"no API key: set {self.api_key_env} (or try it out with --emulator)")
         if not key.isascii() or not key.isprintable() or " " in key:
             raise SettingsError(f"the API key in {self.api_key_env} has characters that no key has; copy it again")
+        hide(key)
         return Secret(key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Secrets:
+    """The table `[secrets]`."""
+
+    folder: str = ""  #: of files, one a secret; relative to the project root
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +76,9 @@ class Settings:
 
     root: Path  #: the project root, absolute: `wanrun.toml` and the ledger live here
     providers: Mapping[str, Provider]
+    secrets_folder: Path | None = None  #: where secrets are mounted as files; None: they are in the environment
+    file: Path | None = None  #: where they were read; None: there is no such file
+    written: Mapping[str, Any] = field(default_factory=dict)  #: its table of providers, as it stands there
 
     @property
     def state_folder(self) -> Path:
@@ -99,10 +111,19 @@ def load_settings(
     path = config or root / FILE_NAME
     if config is not None and not config.is_file():
         raise SettingsError(f"{config}: no such file (given by --config)")
-    providers = _providers(_read(path), path) if path.exists() else {}
+    data = _read(path) if path.exists() else None
+    providers = _providers(data, path) if data is not None else {}
     providers.setdefault("default", Provider())
     asked = {name: _with_base_url(provider, base_url, environ) for name, provider in providers.items()}
-    return Settings(root=root, providers=asked)
+    written = (data or {}).get("providers", {})
+    folder = _secrets_folder(data or {}, path)
+    return Settings(
+        root=root,
+        providers=asked,
+        secrets_folder=root / folder if folder else None,
+        file=None if data is None else path,
+        written=written,
+    )
 
 
 def _with_base_url(provider: Provider, flag: str | None, environ: Mapping[str, str]) -> Provider:
@@ -124,11 +145,17 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _providers(data: Mapping[str, Any], path: Path) -> dict[str, Provider]:
-    _known(data, ["providers"], where="", path=path)
+    _known(data, ["providers", "secrets"], where="", path=path)
     tables = data.get("providers", {})
     if not isinstance(tables, dict):
         raise SettingsError(f"{path}: providers is not a table; write [providers.default]")
     return {name: _provider(name, table, path) for name, table in tables.items()}
+
+
+def _secrets_folder(data: Mapping[str, Any], path: Path) -> str | None:
+    """Return the folder of mounted secrets as it is written."""
+    folder: str | None = _values(_Secrets, data.get("secrets", {}), where="secrets", path=path).get("folder")
+    return folder
 
 
 def _provider(name: str, table: object, path: Path) -> Provider:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, Self, SupportsIndex, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
+
+HIDDEN = "***"  #: what stands wherever a secret would
 
 NO_OPTIONS: Mapping[str, JSON] = MappingProxyType({})
 
@@ -42,22 +44,78 @@ class Problem:
         return f"{self.position}: {self.message}"
 
 
-class Secret:
-    """A value that may reach its own service and nothing else; every printable form of it is `***`."""
+class Secret(str):
+    """A value that may reach its own service and nothing else: for all the world it is the text `***`.
+
+    Whatever prints, formats, joins or serialises it gets that text; only `reveal` gives the value.
+    """
 
     __slots__ = ("_value",)
+    _value: str
 
-    def __init__(self, value: str) -> None:
-        self._value = value
+    def __new__(cls, value: str) -> Self:
+        made = super().__new__(cls, HIDDEN)
+        made._value = value
+        return made
 
     def reveal(self) -> str:
         """Return the value itself, for the one header or call that needs it."""
         return self._value
 
     def __repr__(self) -> str:
-        return "***"
+        return HIDDEN
 
-    __str__ = __repr__
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and type(self) is type(other) and self._value == other._value
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # str has one of its own
+
+    __hash__ = str.__hash__
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError("a secret is not pickled")
+
+
+@dataclass(frozen=True, slots=True)
+class SecretName:
+    """The name by which a spec calls a secret: `${{ secret.NAME }}`."""
+
+    name: str
+
+
+class SecretTemplate(Secret):
+    """What a spec has in an option that takes a secret: names and text around them, before anything is looked up.
+
+    Plan and fingerprint see this, so that neither depends on a value; `prepare` and `deliver` get a `Secret`.
+    """
+
+    __slots__ = ("parts", "position")
+    parts: tuple[str | SecretName, ...]
+    position: Position | None  #: where it is written; None until its file is known
+
+    def __new__(cls, parts: Iterable[str | SecretName], position: Position | None = None) -> Self:
+        made = super().__new__(cls, "")
+        made.parts, made.position = tuple(parts), position
+        return made
+
+    def reveal(self) -> NoReturn:
+        """Raise: no value is known yet."""
+        raise RuntimeError("a secret can be revealed in prepare and deliver only")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecretTemplate) and self.parts == other.parts
+
+    def __hash__(self) -> int:
+        return hash(self.parts)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the secrets in it, as often as they stand there."""
+        return tuple(part.name for part in self.parts if isinstance(part, SecretName))
 
 
 class State(StrEnum):
@@ -91,7 +149,7 @@ class MediaRef:
 
     type: str  #: the model's media type, such as `video` or `reference_image`
     kind: str  #: the kind of source, such as `file`
-    options: Mapping[str, JSON]  #: the source's options, defaults not filled in
+    options: Mapping[str, JSON]  #: the source's options, defaults not filled in; a `Secret` where one may stand
     folder: Path  #: the spec's folder, absolute; relative paths start here
     position: Position
 
@@ -102,7 +160,7 @@ class SinkRef:
 
     name: str  #: the name the spec gives it
     kind: str  #: the kind of sink, such as `folder`
-    options: Mapping[str, JSON]
+    options: Mapping[str, JSON]  #: a `Secret` where one may stand
     folder: Path  #: the spec's folder, absolute; relative paths start here
     position: Position
     sandbox: Path | None = None  #: when set (`--emulator`), a sink that writes files writes below this folder only

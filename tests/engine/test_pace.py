@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from wanrun.models import ServiceLimits
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -29,6 +31,20 @@ async def test_the_account_never_throttles_and_is_never_idle(simulate: Simulate,
     assert statement["peak_running"] == 5
     assert trio.current_time() < 1.02 * 100 * 60 / 5
     assert sum(statement["calls"][kind]["200"] for kind in ("query", "list")) < 2.5 * 100
+
+
+async def test_where_nothing_waits_an_end_is_seen_soon(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """A large account runs whatever is in flight: a hundred tasks of 5 s, 25 at once, take four rounds of that."""
+    roomy = ServiceLimits(creates_per_second=1000, running_at_once=1000, queued=1000, queries_per_second=1000)
+    sim = simulate(limits=roomy, seconds=5.0, queue_seconds=0.0)
+    sim.settings(
+        "[providers.default.limits]\ntasks_in_flight = 25\ncreates_per_second = 500\nqueries_per_second = 500\n"
+    )
+
+    outcome = await sim.run(sim.clips(*(f"job-{n}" for n in range(100))))
+
+    assert outcome.exit_code == 0
+    assert trio.current_time() < 1.1 * 4 * 5
 
 
 async def test_no_more_tasks_are_in_flight_than_the_settings_say(simulate: Simulate, autojump_clock: MockClock) -> None:

@@ -89,6 +89,18 @@ def test_when_one_ends_the_next_in_the_queue_is_taken_to_run() -> None:
     assert ripe == [2]
 
 
+def test_a_guess_never_puts_a_look_off() -> None:
+    """Where the service has no queue, what is taken to begin now has been running since it was made."""
+    plan = schedule(10)
+    for attempt in (1, 2):
+        plan.add(attempt, now=0)
+    plan.seen(1, now=0, running=True)
+
+    plan.ended(1, now=9, seconds=10)
+
+    assert plan.next_look() == pytest.approx(10)
+
+
 def test_a_wrong_guess_is_corrected_by_a_look() -> None:
     """A task taken to run and found queued is not ripe any more."""
     plan = schedule(20)

@@ -57,16 +57,21 @@ def status(setup: Setup | None = None, patterns: Sequence[str] = ()) -> list[Job
     that is held, lost or in flight, since money may hang on it. A pattern is matched against `spec/job`, one without
     `/` against the job's id. Raises `LedgerError`.
     """
-    entries = entries_of(open_project(setup or Setup()))
+    return standings(entries_of(open_project(setup or Setup())), patterns)
+
+
+def standings(entries: Sequence[Entry], patterns: Sequence[str] = ()) -> list[JobStanding]:
+    """Return how the jobs of these entries stand, as `status` lists them."""
     current = {entry.id for entry in latest(entries).values()}
     return [
         _standing(entry)
         for entry in entries
-        if _matches(entry, patterns) and (entry.id in current or standing(entry, None)[0] in UNSETTLED)
+        if matches(entry, patterns) and (entry.id in current or standing(entry, None)[0] in UNSETTLED)
     ]
 
 
-def _matches(entry: Entry, patterns: Sequence[str]) -> bool:
+def matches(entry: Entry, patterns: Sequence[str]) -> bool:
+    """Say whether one of the patterns is an entry's, or there are none; see `status`."""
     job = entry.address.partition("/")[2]
     return not patterns or any(fnmatchcase(entry.address if "/" in pattern else job, pattern) for pattern in patterns)
 

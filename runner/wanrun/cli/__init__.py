@@ -28,6 +28,11 @@ COMMANDS = {
     "plan": ("wanrun.cli.look:plan", "Show what a run would do, job by job, and do nothing."),
     "status": ("wanrun.cli.standing:status", "Show how every job stands, by the ledger."),
     "resolve": ("wanrun.cli.standing:resolve", "Settle a job that is held or lost."),
+    "tasks": ("wanrun.cli.account:tasks", "List the account's tasks, whoever made them, or act on one."),
+    "cancel": ("wanrun.cli.account:cancel", "Cancel jobs whose tasks still wait at the service."),
+    "doctor": ("wanrun.cli.about:doctor", "Look at settings, ledger, key and plugins, and say what to do."),
+    "plugins": ("wanrun.cli.about:plugins", "Show the installed plugins, and the options of each kind."),
+    "schema": ("wanrun.cli.about:schema", "Print the JSON Schema of specs, for editors."),
     "emulator": ("wanrun.cli.emulate:emulator", "Serve the video-edit service on this machine, for tries and tests."),
 }
 
@@ -113,7 +118,7 @@ def run_app(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
     except Exception:
-        traceback.print_exc()
+        say(traceback.format_exc(), err=True)
         say("this is a bug of wanrun, not yours; the ledger is intact. Please report the lines above", err=True)
         return int(ExitCode.BUG)
     return int(code) if isinstance(code, int) else int(ExitCode.OK)

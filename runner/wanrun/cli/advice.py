@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from wanrun import api
 
 _ADVICE = {
-    State.HELD: "look for its task in the console, then: {resolve} --adopt TASK | --resubmit | --abandon",
+    State.HELD: "look for its task with {tasks}, then: {resolve} --adopt TASK | --resubmit | --abandon",
     State.LOST: "to pay for it again: {resolve} --resubmit",
 }
 
@@ -27,4 +27,6 @@ def command(name: str, setup: api.Setup) -> str:
 def advice(address: str, state: State, setup: api.Setup) -> str | None:
     """Return what to do about a job in this state; None where nothing is to be decided."""
     words = _ADVICE.get(state)
-    return words.format(resolve=f"{command('resolve', setup)} {address}") if words else None
+    if words is None:
+        return None
+    return words.format(resolve=f"{command('resolve', setup)} {address}", tasks=command("tasks", setup))

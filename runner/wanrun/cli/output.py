@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.cells import cell_len
 
+from wanrun.redaction import redacted, redacted_json
 from wanrun.streams import silence
 
 if TYPE_CHECKING:
@@ -38,12 +39,12 @@ def one_line(text: str) -> str:
 
 def say(text: str = "", *, err: bool = False) -> None:
     """Print one text for people."""
-    _write(printable(text), err=err)
+    _write(printable(redacted(text)), err=err)
 
 
 def say_json(value: Mapping[str, JSON] | Sequence[JSON]) -> None:
     """Print one JSON document."""
-    text = json.dumps(value, ensure_ascii=not _is_utf8(), indent=2)
+    text = json.dumps(redacted_json(value), ensure_ascii=not _is_utf8(), indent=2)
     _write(_NOT_ASCII.sub(_escaped, text), err=False)
 
 
@@ -79,9 +80,10 @@ def table(rows: Sequence[Sequence[str]], *, gap: int = 2) -> str:
     return "\n".join(lines)
 
 
-def local_time(at: float | None) -> str:
+def local_time(at: float | None, *, seconds: bool = False) -> str:
     """Return an epoch time as this machine's wall clock shows it."""
-    return "" if at is None else datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    form = "%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M"
+    return "" if at is None else datetime.fromtimestamp(at, UTC).astimezone().strftime(form)
 
 
 def counted(count: int, noun: str) -> str:

@@ -79,8 +79,8 @@ _QUERY, _LIST, _CANCEL, _POLICY = Call("query"), Call("list"), Call("cancel"), C
 class Client:
     """One account's calls. To be closed: an async context manager, or `aclose`.
 
-    Callers keep their calls in flight at or below `max_connections`, for API calls and for transfers each: httpx loses
-    places of its pool when a call that waits for one is cancelled.
+    API calls beyond `max_connections` at once wait for a place. Callers keep their transfers at or below it: httpx
+    loses places of its pool when a call that waits for one is cancelled.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Client:
         ]
         api, self._links = http_clients(transport, timeouts=timeouts, max_connections=max_connections)
         self._api = api
-        self._caller = Caller(api, key, now=now)
+        self._caller = Caller(api, key, now=now, at_once=max_connections)
 
     async def __aenter__(self) -> Self:
         return self
@@ -130,6 +130,11 @@ class Client:
     def identity(self) -> ServiceIdentity | None:
         """Who gave the latest answer of an API call; None before the first one."""
         return self._caller.identity
+
+    @property
+    def service_date(self) -> float | None:
+        """When the latest answer of an API call was given, by the service's clock: epoch seconds, to the second."""
+        return self._caller.service_date
 
     async def create(self, body: Mapping[str, JSON], *, path: str) -> Created:
         """Ask for a task; `path` is the model's, below the base URL.

@@ -17,7 +17,7 @@ import trio
 from wanrun.client.answers import ServiceIdentity
 from wanrun.client.endpoint import LOOPBACK_HOSTS
 from wanrun.client.fields import short
-from wanrun.client.reading import read_answer, read_json, retry_after_seconds
+from wanrun.client.reading import date_at, read_answer, read_json, retry_after_seconds
 from wanrun.client.refusals import Answer, Call, no_answer, refusal, too_late
 from wanrun.client.sending import request_for
 from wanrun.client.text import scrubbed
@@ -75,16 +75,19 @@ def _hush() -> None:
 class Caller:
     """Makes calls with the API key, each within a total time, and reads their answers within bounds."""
 
-    def __init__(self, http: httpx.AsyncClient, key: Secret, *, now: Callable[[], float]) -> None:
+    def __init__(self, http: httpx.AsyncClient, key: Secret, *, now: Callable[[], float], at_once: int) -> None:
         value = key.reveal()
         if not value or not value.isascii() or not value.isprintable() or " " in value:
             raise SettingsError(
                 "the API key is empty or holds a character that no key has, such as a space or a newline"
             )
         self._http, self._key, self._now = http, key, now
+        # The pool must never make a call wait: it loses places when a waiting one is cancelled.
+        self._places = trio.CapacityLimiter(at_once)
         # A made-up key such as "test" or "dashscope" is no secret, and answers are full of such words.
         self._hidden = (value,) if len(value) >= (8 if value.startswith("sk-") else 16) else ()
         self.identity: ServiceIdentity | None = None  #: who gave the latest answer; None before the first
+        self.service_date: float | None = None  #: epoch seconds by the clock of the latest answer, if it said
 
     async def accepted(
         self,
@@ -100,17 +103,18 @@ class Caller:
         """Make one call, all of it within `seconds`, and return its answer; raises `ServiceError` unless it is 2xx."""
         seen: list[httpx.Response] = []
         broken: Exception | None = None
-        with trio.move_on_after(seconds):
-            try:
-                signed = {"Authorization": f"Bearer {self._key.reveal()}", **(headers or {})}
-                request = request_for(self._http, method, url, headers=signed, params=params, content=content)
-                answer = await self._exchange(request, seen)
-            except call.surprises as exc:
-                broken = exc  # raised below: as its context, it could show what it holds
-            else:
-                if answer.ok:
-                    return answer
-                raise refusal(call, answer)
+        async with self._places:
+            with trio.move_on_after(seconds):
+                try:
+                    signed = {"Authorization": f"Bearer {self._key.reveal()}", **(headers or {})}
+                    request = request_for(self._http, method, url, headers=signed, params=params, content=content)
+                    answer = await self._exchange(request, seen)
+                except call.surprises as exc:
+                    broken = exc  # raised below: as its context, it could show what it holds
+                else:
+                    if answer.ok:
+                        return answer
+                    raise refusal(call, answer)
         request_id = self._request_id(seen[0].headers) if seen else None
         if broken is None:
             raise too_late(call, seconds, url=url, request_id=request_id)
@@ -121,6 +125,7 @@ class Caller:
         seen.append(response)
         headers = response.headers
         self.identity = ServiceIdentity(self._header(headers, IDENTITY_HEADER))
+        self.service_date = date_at(headers.get("date"))
         text = self._scrubbed((await read_answer(response)).decode("utf-8", "replace"))
         wait = retry_after_seconds(headers.get("retry-after"), now=self._now())
         return Answer(response.status_code, read_json(text), text, self._request_id(headers), wait)

@@ -94,10 +94,15 @@ def _inside(value: object) -> Iterable[object]:
 def retry_after_seconds(said: str | None, *, now: float) -> float | None:
     """Return the wait that a `Retry-After` header asks for, in seconds or as a date, cut to an hour; None for none."""
     seconds = number(said)
-    if seconds is None and said:
-        try:
-            at = parsedate_to_datetime(said)
-            seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now
-        except (ValueError, OverflowError):
-            return None
+    if seconds is None and (at := date_at(said)) is not None:
+        seconds = at - now
     return None if seconds is None else min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
+
+
+def date_at(said: str | None) -> float | None:
+    """Return the epoch seconds of a date as HTTP headers write it; None for none."""
+    try:
+        at = parsedate_to_datetime(said or "")
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from wanrun.redaction import redacted
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -23,8 +25,10 @@ _UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 def clean(foreign: str, *, limit: int = MAX_TEXT) -> str:
     """Return foreign text as one line of at most `limit` characters that a terminal or a log can take."""
-    shown = (_shown(character) for character in foreign[:_LOOK_AT])
-    line = " ".join("".join(shown).split())
+    shown = redacted(foreign)[:_LOOK_AT]  # before it is cut, as half a secret is not known for one
+    if not shown.isprintable():  # it hardly ever is not, and looking at each character takes long
+        shown = "".join(map(_shown, shown))
+    line = " ".join(shown.split())
     line = _QUERY.sub(r"\1", _USERINFO.sub(r"\1", line))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 

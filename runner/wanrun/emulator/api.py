@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from wanrun.emulator import oss, stamps
@@ -45,7 +46,7 @@ def answer(account: Account, call: Call, effect: Effect | None = None) -> Answer
         reply = refusal.answer(request_id)
     except oss.Denied as denial:
         reply = denial.answer(request_id)
-    reply.headers[ACCOUNT_HEADER] = account.id
+    reply.headers |= {ACCOUNT_HEADER: account.id, "Date": formatdate(account.clock(), usegmt=True)}
     reply.request_id = reply.request_id or request_id
     account.count(call, reply)
     return reply

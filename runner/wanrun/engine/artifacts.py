@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from wanrun.client import Download
+    from wanrun.engine.world import ToThread
+
 SUFFIX = ".mp4"  #: what the service makes; never taken from a link or a Content-Type
 DURATION_SLACK_SECONDS = 0.5  #: between the container's duration and the one that the service reports
 CHUNK_BYTES = 1024 * 1024
@@ -108,6 +111,22 @@ def partial_file(path: Path) -> Iterator[PartialFile]:
         yield PartialFile(path, descriptor)
     finally:
         os.close(descriptor)
+
+
+async def keep_download(
+    download: Download, part: Path, store: Path, *, seconds: float | None, to_thread: ToThread
+) -> Artifact:
+    """Read a download behind what the partial file `part` has of it already, and keep it in the store.
+
+    `seconds` is how long the service says that it lasts. Raises as `Download.chunks` and `PartialFile.keep` do.
+    """
+    with partial_file(part) as file:
+        await to_thread(file.begin_at, download.offset)
+        async for chunk in download.chunks:
+            file.write(chunk)
+        return await to_thread(
+            file.keep, store, total_bytes=download.total_bytes, crc64=download.crc64, seconds=seconds
+        )
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import trio
@@ -12,6 +12,7 @@ from wanrun.errors import SinkConflict, SinkError, WanrunError
 from wanrun.events import EventName
 from wanrun.ledger import DeliveryRow
 from wanrun.plan import is_delivered
+from wanrun.rehearsal import Rehearsal
 from wanrun.types import Delivery
 
 if TYPE_CHECKING:
@@ -47,14 +48,19 @@ async def deliver_artifacts(work: Work) -> None:
         entry = work.ledger.entry(job.entry)
         assert entry.attempt is not None
         missing = [goal for goal in job.planned.destinations if not is_delivered(entry, goal)]
-        receipts = [await _deliver(work, job, job.planned, entry.attempt, goal) for goal in missing]
-        if all(receipts):
+        complete = True  # so far
+        for goal in missing:
+            is_last = complete and goal is missing[-1]
+            complete &= await _deliver(work, job, job.planned, entry.attempt, goal, is_last=is_last)
+        if not missing:
             work.emit(EventName.JOB_DONE, job)
         work.settle(job)
 
 
-async def _deliver(work: Work, job: OpenJob, planned: PlannedJob, attempt: Attempt, destination: Destination) -> bool:
-    """Deliver to one sink and record what came of it; says whether there is a receipt."""
+async def _deliver(
+    work: Work, job: OpenJob, planned: PlannedJob, attempt: Attempt, destination: Destination, *, is_last: bool
+) -> bool:
+    """Deliver to one sink and record what came of it, with the job's end if it is the last; says if it worked."""
     artifact = attempt.artifact(work.artifacts)
     row = DeliveryRow(
         entry=job.entry,
@@ -82,6 +88,8 @@ async def _deliver(work: Work, job: OpenJob, planned: PlannedJob, attempt: Attem
     with work.ledger.transaction():
         work.ledger.delivered(row, receipt)
         work.emit(EventName.DELIVERED, job, sink=row.sink, place=receipt.place, bytes=receipt.bytes)
+        if is_last:
+            work.emit(EventName.JOB_DONE, job)
     return True
 
 
@@ -93,13 +101,21 @@ def _undelivered(work: Work, job: OpenJob, row: DeliveryRow, exc: SinkError) -> 
         work.emit(EventName.DELIVERY_FAILED, job, sink=row.sink, message=str(exc), conflict=state == "conflict")
 
 
+def _with_secrets(delivery: Delivery, work: Work) -> Delivery:
+    """Return a delivery whose sink has its secrets, looked up just now; a rehearsal has no use for them."""
+    sink = delivery.sink
+    if isinstance(work.catalog.sink(sink.kind), Rehearsal):
+        return delivery
+    return replace(delivery, sink=replace(sink, options=work.vault.opened(sink.options)))
+
+
 async def _try(work: Work, delivery: Delivery) -> Receipt:
     sink = work.catalog.sink(delivery.sink.kind)
     tries = 0
     while True:
         tries += 1
         try:
-            receipt = await sink.deliver(delivery, _Context(work.world))
+            receipt = await sink.deliver(_with_secrets(delivery, work), _Context(work.world))
             json.dumps({"place": receipt.place, **receipt.details}).encode()  # it has to be recorded
             return receipt
         except SinkConflict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wanrun.client import StartOver, TaskStatus
-from wanrun.engine.artifacts import partial_file
+from wanrun.engine.artifacts import keep_download
 from wanrun.engine.patience import FIRST_PAUSE_SECONDS, Patience
 from wanrun.errors import ExitCode, JobRefused, KeyRefused, LinkExpired, ServiceError, Throttled, Unavailable
 from wanrun.events import EventName
@@ -117,19 +117,15 @@ class _Fetcher:
 
     async def _download(self, link: str) -> Artifact:
         offset = self._part.stat().st_size if self._etag and self._part.exists() else 0
-        usage, to_thread = self._attempt.usage, self._work.world.to_thread
+        usage = self._attempt.usage
         async with self._lane.client.download(link, offset=offset, etag=self._etag) as download:
             if download.etag != self._etag:
                 self._etag = download.etag
                 self._work.ledger.downloading(self._attempt.id, download.etag)
-            with partial_file(self._part) as part:
-                await to_thread(part.begin_at, download.offset)
-                async for chunk in download.chunks:
-                    part.write(chunk)
-                return await to_thread(
-                    part.keep,
-                    self._work.artifacts,
-                    total_bytes=download.total_bytes,
-                    crc64=download.crc64,
-                    seconds=usage.output_seconds if usage else None,
-                )
+            return await keep_download(
+                download,
+                self._part,
+                self._work.artifacts,
+                seconds=usage.output_seconds if usage else None,
+                to_thread=self._work.world.to_thread,
+            )

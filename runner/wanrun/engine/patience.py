@@ -6,7 +6,7 @@ and the engine must be able to live through hours in virtual time. Never used ar
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import trio
 
@@ -16,8 +16,10 @@ from wanrun.events import EventName
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from wanrun.engine.work import Lane, Work
+    from wanrun.engine.work import Lane
+    from wanrun.engine.world import World
     from wanrun.limits import RateLimiter
+    from wanrun.types import JSON
 
 T = TypeVar("T")
 
@@ -25,10 +27,23 @@ FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 
 
+class Teller(Protocol):
+    """Tells whoever listens what is waited for; a run's `Work` is one."""
+
+    @property
+    def world(self) -> World:
+        """The randomness that pauses take."""
+        ...
+
+    def emit(self, name: EventName, /, **data: JSON) -> None:
+        """Tell one event."""
+        ...
+
+
 class Patience:
     """How long one call has been tried in vain, and what to do about the next failure."""
 
-    def __init__(self, work: Work, lane: Lane, limiter: RateLimiter | None, what: str) -> None:
+    def __init__(self, work: Teller, lane: Lane, limiter: RateLimiter | None, what: str) -> None:
         self._work, self._limiter, self._what = work, limiter, what
         self.since = trio.current_time()
         self._until = self.since + lane.provider.patience_seconds
@@ -68,7 +83,7 @@ class Patience:
 
 
 async def patiently(
-    call: Callable[[], Awaitable[T]], *, work: Work, lane: Lane, limiter: RateLimiter | None, what: str
+    call: Callable[[], Awaitable[T]], *, work: Teller, lane: Lane, limiter: RateLimiter | None, what: str
 ) -> T:
     """Make a call, and again while `Throttled` or `Unavailable` comes back; raises the last one past patience."""
     patience = Patience(work, lane, limiter, what)

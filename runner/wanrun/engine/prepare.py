@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -58,7 +58,8 @@ class Preparer:
 
     async def _prepare_one(self, ref: MediaRef, ctx: _Context) -> MediaUrl:
         try:
-            return await self._work.catalog.source(ref.kind).prepare(ref, ctx)
+            with_secrets = replace(ref, options=self._work.vault.opened(ref.options))
+            return await self._work.catalog.source(ref.kind).prepare(with_secrets, ctx)
         except (SourceError, ServiceError):
             raise
         except WanrunError as exc:  # a plugin's bug, as its guard words it: this job's failure, not the run's

@@ -63,14 +63,17 @@ class Schedule:
     def ended(self, attempt: int, *, now: float, seconds: float | None) -> None:
         """Watch a task no longer; `seconds` is how long the service worked on it, where it ended well.
 
-        The service takes the next one from its queue then; a look that finds it still queued corrects this.
+        The service takes the next one from its queue then; a look that finds it still queued corrects this. Where there
+        is no queue it has been running all along, so this guess never puts a look off.
         """
         self._watched.pop(attempt, None)
         if seconds is not None:
             self._seconds.append(seconds)
         queued = next((waiting for waiting in self._watched.values() if not waiting.running), None)
         if queued is not None:
+            planned_at = queued.look_at
             self.seen(queued.attempt, now=now, running=True)
+            queued.look_at = min(queued.look_at, planned_at)
 
     def next_look(self) -> float:
         """Return when the first task is due; only while something is watched."""

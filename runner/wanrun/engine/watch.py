@@ -4,6 +4,7 @@ knowing it. What a task's end means for its job is decided here, by family."""
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import TYPE_CHECKING
 
 import trio
@@ -14,16 +15,19 @@ from wanrun.engine.patience import Patience
 from wanrun.engine.schedule import Schedule
 from wanrun.engine.stop import stop_code
 from wanrun.engine.tasklist import TaskList
-from wanrun.errors import ExitCode, JobRefused, KeyRefused, ServiceError
+from wanrun.errors import ExitCode, JobRefused, KeyRefused, ServiceError, plain_errors
 from wanrun.events import EventName
 from wanrun.ledger import AttemptState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from wanrun.client import Task
     from wanrun.engine.work import Lane, OpenJob, Work
 
 TASK_LIFE_SECONDS = 24 * 3600  #: that the service keeps a task and its result
 OVERDUE_SECONDS = TASK_LIFE_SECONDS + 3600  #: a task that has not ended by then is not waited for
+QUERIES_AT_ONCE = 4  #: when many tasks end together
 QUERIES_AT_LEAST = 10  #: in vain, before a task is left to another run, however long they took
 UNKNOWN_LOOKS = 3  #: in a row, and
 UNKNOWN_SECONDS = 120  #: this long, before `UNKNOWN` is believed of a task that is young
@@ -57,35 +61,55 @@ class _Watcher:
         self._trouble: dict[int, Patience] = {}  # tasks whose latest query failed
         self._unknown: dict[int, tuple[int, float]] = {}  # looks in a row, and when the first was
         self._answered_at = -math.inf  # when a query or the list last told of a task
+        self._resumed = set(lane.in_flight)  # tasks that earlier runs have made
         self._told: set[int] = set()  # tasks that this run has said to be running
 
     async def look_when_due(self) -> None:
         """Wait for the next look, or for a new task that changes when it is; then look at what is due."""
-        for attempt in self._lane.in_flight:
-            self._schedule.add(attempt, now=trio.current_time())
+        self._watch_new()
         self._lane.arrival = trio.Event()
         with trio.move_on_at(self._schedule.next_look()):
             await self._lane.arrival.wait()
             return
+        self._watch_new()  # what arrived in the very instant of the look
         due, ripe = self._schedule.due(trio.current_time())
         to_query = self._trouble.keys() | set(ripe)  # the list would not spare them their query
         if self._list.is_worth_it(len(due) if to_query.issuperset(due) else len(self._lane.in_flight)):
             await self._look_at_list()
         else:
-            for attempt in due:
-                await self._query(attempt)
+            await self._query_all(due)
+
+    def _watch_new(self) -> None:
+        for attempt, took_off_at in self._lane.took_off_at.items():
+            self._schedule.add(attempt, now=took_off_at)
 
     async def _look_at_list(self) -> None:
         """Learn of every task in flight by the list call; only those that ended are queried, for their result."""
         ledger = self._work.ledger
         task_ids = {attempt: ledger.attempt(attempt).task_id or "" for attempt in self._lane.in_flight}
-        rows = await self._list.read(set(task_ids.values()))
-        for attempt, task_id in task_ids.items():
-            row = rows.get(task_id)
-            if row is not None and not row.status.terminal:
-                self._still_going(attempt, row.status, row.started_at)
-            elif row is not None or attempt in self._schedule.due(trio.current_time())[0]:
-                await self._query(attempt)
+        found = await self._list.read(set(task_ids.values()))
+        rows = {attempt: found[task_id] for attempt, task_id in task_ids.items() if task_id in found}
+        due = self._schedule.due(trio.current_time())[0]
+        await self._query_all(
+            attempt for attempt in task_ids if (rows[attempt].status.terminal if attempt in rows else attempt in due)
+        )
+        with ledger.transaction():  # one write for all that go on, once those that ended have made room for them
+            for attempt, row in rows.items():
+                if not row.status.terminal:
+                    self._still_going(attempt, row.status, row.started_at)
+
+    async def _query_all(self, attempts: Iterable[int]) -> None:
+        """Query tasks, a few side by side; raises as `_not_answered` does."""
+        waiting = deque(attempts)
+
+        async def query_some() -> None:
+            while waiting:
+                await self._query(waiting.popleft())
+
+        with plain_errors():
+            async with trio.open_nursery() as nursery:
+                for _ in range(min(QUERIES_AT_ONCE, len(waiting))):
+                    nursery.start_soon(query_some)
 
     async def _query(self, attempt: int) -> None:
         task_id = self._work.ledger.attempt(attempt).task_id
@@ -130,7 +154,7 @@ class _Watcher:
     def _leave(self, attempt: int, reason: str) -> None:
         """Leave a task to another run: in flight, or held once it is too old for the service to tell of it."""
         row = self._work.ledger.attempt(attempt)
-        if self._work.world.now() - row.intended_at > OVERDUE_SECONDS:
+        if self._is_older(attempt, OVERDUE_SECONDS):
             self._end(attempt, AttemptState.UNDECIDED, EventName.JOB_HELD, f"task {row.task_id}: {reason}")
             return
         job = self._landed(attempt)
@@ -152,7 +176,7 @@ class _Watcher:
         row, now = self._work.ledger.attempt(attempt), self._work.world.now()
         age_seconds = now - started_at if started_at is not None else None
         self._schedule.seen(attempt, now=trio.current_time(), running=running, age_seconds=age_seconds)
-        if now - row.intended_at > OVERDUE_SECONDS:
+        if self._is_older(attempt, OVERDUE_SECONDS):
             self._leave(attempt, f"it is {status} after more than 24 h")
             return
         if row.task_status == status and (attempt in self._told or not running):
@@ -192,13 +216,20 @@ class _Watcher:
         row, now = self._work.ledger.attempt(attempt), trio.current_time()
         looks, since = self._unknown.get(attempt, (0, now))
         self._unknown[attempt] = (looks + 1, since)
-        old = self._work.world.now() - row.intended_at > TASK_LIFE_SECONDS
+        old = self._is_older(attempt, TASK_LIFE_SECONDS)
         if not old and (looks + 1 < UNKNOWN_LOOKS or now - since < UNKNOWN_SECONDS):
             self._schedule.postpone(attempt, until=now + UNKNOWN_SECONDS / (UNKNOWN_LOOKS - 1))
             return
         state, name = (AttemptState.LOST, EventName.JOB_LOST) if old else (AttemptState.UNDECIDED, EventName.JOB_HELD)
         message = f"the service no longer knows task {row.task_id}" + ("; it is older than 24 h" if old else "")
         self._end(attempt, state, name, message)
+
+    def _is_older(self, attempt: int, seconds: float) -> bool:
+        """Say whether a task was made longer ago, for this run's own by a clock that nobody sets, too."""
+        age_seconds = self._work.world.now() - self._work.ledger.attempt(attempt).intended_at
+        if attempt not in self._resumed:
+            age_seconds = min(age_seconds, trio.current_time() - self._lane.took_off_at[attempt])
+        return age_seconds > seconds
 
     def _landed(self, attempt: int, *, seconds: float | None = None) -> OpenJob:
         self._unknown.pop(attempt, None)

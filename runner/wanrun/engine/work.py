@@ -11,6 +11,7 @@ import trio
 from wanrun.events import Event, EventName
 from wanrun.ledger import AttemptState
 from wanrun.limits import RateLimiter
+from wanrun.redaction import redacted_json
 from wanrun.types import Action
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from wanrun.plan import PlannedJob
     from wanrun.settings import Provider
     from wanrun.types import JSON
+    from wanrun.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Lane:
         self.queries = RateLimiter(provider.limits.queries_per_second)
         self.flight = trio.CapacityLimiter(math.inf)  # lowered once the resumed tasks hold their places
         self.in_flight: dict[int, OpenJob] = {}  # attempt -> its job
+        self.took_off_at: dict[int, float] = {}  # attempt -> when, on trio's clock
         self.arrival = trio.Event()  # something is in flight, or never will be
         self._creates: dict[str, RateLimiter] = {}
 
@@ -60,12 +63,13 @@ class Lane:
 
     def took_off(self, attempt: int, job: OpenJob) -> None:
         """Add a task to those that are watched; its place in the flight is held already."""
-        self.in_flight[attempt] = job
+        self.in_flight[attempt], self.took_off_at[attempt] = job, trio.current_time()
         self.arrival.set()
 
     def landed(self, attempt: int) -> OpenJob:
         """Take a task from those that are watched and free its place."""
         self.flight.release_on_behalf_of(("entry", self.in_flight[attempt].entry))
+        del self.took_off_at[attempt]
         return self.in_flight.pop(attempt)
 
 
@@ -76,6 +80,7 @@ class Work:
     run: str
     ledger: Ledger
     catalog: Catalog
+    vault: Vault
     world: World
     lanes: dict[str, Lane]
     artifacts: Path
@@ -119,7 +124,8 @@ class Work:
 
     def emit(self, name: EventName, job: OpenJob | None = None, /, **data: JSON) -> None:
         """Write an event to the ledger and, once it is on disk, tell everybody who listens."""
-        event = Event(name, self.world.now(), self.run, job.address if job else None, data)
+        told = {key: redacted_json(value) for key, value in data.items()}  # a plugin's words, or a server's, are in it
+        event = Event(name, self.world.now(), self.run, job.address if job else None, told)
         self.ledger.note(event)
         self.ledger.once_committed(lambda: self.observe(event))
 

@@ -86,6 +86,11 @@ class Database:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    def damage(self) -> list[str]:
+        """Return what SQLite finds wrong with the file, a line each; nothing for a sound one."""
+        lines = [str(row[0]) for row in self._read("PRAGMA integrity_check(20)")]
+        return [] if lines == ["ok"] else lines
+
     @contextmanager
     def transaction(self, *, costly: bool = False) -> Iterator[None]:
         """Make all that is written inside one commit: all of it is on disk, or none. May be nested.

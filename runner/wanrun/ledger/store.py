@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from wanrun.errors import LedgerError
 from wanrun.ledger.database import Database
 from wanrun.ledger.rows import ATTEMPT_COLUMNS, Attempt, AttemptState, DeliveryRow, Entry, attempt_from
+from wanrun.redaction import redacted, redacted_json
 from wanrun.types import MediaUrl
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ class Ledger(Database):
     Every method raises `LedgerError` when the file cannot be read or written, naming it.
     """
 
+    def _write(self, statement: str, **values: object) -> int:
+        if isinstance(message := values.get("message"), str):  # a plugin's words, or a server's
+            values["message"] = redacted(message)
+        return super()._write(statement, **values)
+
     # Whose ledger it is
 
     @property
@@ -46,7 +52,7 @@ class Ledger(Database):
             self._write("INSERT INTO meta (key, value) VALUES ('account', :account)", account=account)
         elif known != account:
             raise LedgerError(
-                f"{self._name} belongs to {_account_words(known)}, but {_account_words(account)} answered; "
+                f"{self._name} belongs to {account_words(known)}, but {account_words(account)} answered; "
                 "use another ledger (--ledger) or the service it belongs to"
             )
 
@@ -147,6 +153,11 @@ class Ledger(Database):
     def knows_task(self, task_id: str) -> bool:
         """Say whether an attempt of this ledger has a task."""
         return bool(self._read("SELECT 1 FROM attempts WHERE task_id = :task_id", task_id=task_id))
+
+    def jobs_of_tasks(self) -> dict[str, str]:
+        """Return the address of the job that each task of this ledger was made for, by the task's id."""
+        statement = "SELECT task_id, address FROM attempts JOIN entries ON entries.id = attempts.entry"
+        return {row["task_id"]: row["address"] for row in self._read(f"{statement} WHERE task_id IS NOT NULL")}
 
     def attempts_in(self, state: AttemptState, entries: Iterable[int]) -> list[Attempt]:
         """Return the attempts of these entries that are in one state, oldest first."""
@@ -289,7 +300,7 @@ class Ledger(Database):
         """Record a sink's receipt; what other artifact was delivered to that place before has lapsed."""
         with self.transaction():
             self._write(_LAPSE, place=row.place, entry=row.entry, sha256=row.artifact_sha256)
-            self._deliver(row, json.dumps({"bytes": receipt.bytes, **receipt.details}))
+            self._deliver(row, json.dumps(redacted_json({"bytes": receipt.bytes, **receipt.details})))
 
     def undelivered(self, row: DeliveryRow) -> None:
         """Record that a delivery failed or met other bytes."""
@@ -350,7 +361,8 @@ class Ledger(Database):
         return [{**dict(row), "data": json.loads(row["data"])} for row in rows]
 
 
-def _account_words(account: str) -> str:
+def account_words(account: str) -> str:
+    """Return whose ledger it is in words."""
     return "the service itself" if account == "service" else f"the emulator account {account.partition(':')[2]}"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from wanrun.spec.matrix import NO_MATRIX, Combination, axis_values, combinations, too_many, unnamed_axes
 from wanrun.spec.nodes import Entry, ListNode, MapNode, ScalarNode, map_of, scalars
 from wanrun.spec.structure import FIELDS
-from wanrun.spec.template import BROKEN, LATER, Filler, TemplateError, faults_of, lookups
+from wanrun.spec.template import BROKEN, LATER, SECRETS, Filler, TemplateError, faults_of, lookups
 from wanrun.spec.words import ID_BYTES, id_fault, shown, slug
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Expander:
         self._document, self._report, self._folder, self._broken = document, report, folder, broken
         self._root = document.root
         self._case = ""
-        self._filler = Filler(self._fault)
+        self._filler = Filler(self._fault, position=report.position)
         self._base: dict[str, Any] = {"spec": {"name": name}}
         self._base["vars"] = self._vars()
 
@@ -69,12 +69,12 @@ class Expander:
     def fill(self, node: Node, draft: Draft, name: str) -> Node | None:
         """Fill in a field of a job with what the job offers to templates; None when that fails, which is reported."""
         self._case = draft.case(name)
-        return self._filler.fill(node, draft.scope)
+        return self._filler.fill(node, {**draft.scope, **SECRETS} if name == "media" else draft.scope)
 
     def fill_shared(self, node: Node, draft: Draft) -> Node | None:
         """Fill in what several jobs share, such as the options of a sink; as `fill`."""
         self._case = f'job "{draft.id}"'
-        return self._filler.fill(node, draft.scope)
+        return self._filler.fill(node, {**draft.scope, **SECRETS})
 
     def _vars(self) -> dict[str, Any]:
         """Return the vars; each may refer to those above it."""
@@ -157,8 +157,8 @@ class Expander:
     def _check_templates(self) -> None:
         """Report what is wrong with a template wherever its job's combination does not matter."""
         scope = {**self._base, "job": {"id": BROKEN}, "matrix": BROKEN}
-        for key in ("defaults", "sinks"):
-            self._check_below(self._root.get(key), scope)
+        self._check_below(self._root.get("sinks"), {**scope, **SECRETS})
+        self._check_fields(self._root.get("defaults"), scope)
         jobs = self._root.get("jobs")
         for node in jobs.items if isinstance(jobs, ListNode) else []:
             if isinstance(node, MapNode):
@@ -173,9 +173,12 @@ class Expander:
             scope["matrix"] = axes
         self._check_below(node.get("id"), scope)
         scope["job"] = {"id": BROKEN}
-        for key, entry in node.own():
+        self._check_fields(node, scope)
+
+    def _check_fields(self, node: Node | None, scope: Scope) -> None:
+        for key, entry in node.own() if isinstance(node, MapNode) else ():
             if key not in ("id", "matrix"):
-                self._check_below(entry.node, scope)
+                self._check_below(entry.node, {**scope, **SECRETS} if key == "media" else scope)
 
     def _check_below(self, node: Node | None, scope: Scope) -> None:
         self._case = ""

@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wanrun.spec.nodes import Entry, MapNode, Mark, Node, Placed, ScalarNode, map_of
+from wanrun.spec.sealing import sealed, strays, takes_secrets
 from wanrun.spec.sentences import Checker, dotted
-from wanrun.spec.template import has_template
+from wanrun.spec.template import MISPLACED, has_template
 from wanrun.spec.words import did_you_mean, shown
+from wanrun.types import HIDDEN, SecretTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from wanrun.hookspecs import SinkKind, SourceKind
+    from wanrun.types import JSON
 
     Tell = Callable[[Placed, str], None]
 
@@ -66,12 +69,23 @@ class Kinds:
 
     def check(self, chosen: Chosen, label: str, tell: Tell, *, templates: bool = False) -> bool:
         """Check the options by the kind's own schema and say whether nothing is wrong."""
+        schema, name = self._kinds[chosen.kind].options, dotted(label)
         if chosen.kind not in self._checkers:
-            self._checkers[chosen.kind] = Checker(self._kinds[chosen.kind].options)
-        faults = list(self._checkers[chosen.kind].faults(chosen.options, dotted(label), templates=templates))
+            self._checkers[chosen.kind] = Checker(schema)
+        faults = list(self._checkers[chosen.kind].faults(chosen.options, name, templates=templates))
         for at, message, _ in faults:
             tell(at, message)
-        return not faults
+        stray = list(strays(chosen.options, schema, templates=templates))
+        for node, path in stray:
+            tell(node, f"{MISPLACED}; {name(path)} does not")
+        return not faults and not stray
+
+    def plain(self, chosen: Chosen) -> Mapping[str, JSON]:
+        """Return checked options as a plugin gets them: texts where a secret belongs are sealed."""
+        schema = self._kinds[chosen.kind].options
+        options = sealed(chosen.options, schema) if takes_secrets(schema) else chosen.options
+        assert isinstance(options, MapNode)
+        return options.plain()
 
     def main_option(self, chosen: Chosen) -> Placed:
         """Return where the option stands that says the most: the one that a bare text would give, if it is there."""
@@ -89,7 +103,8 @@ class Kinds:
     def _short(self, kind: str, node: ScalarNode, at: Placed, label: str, tell: Tell) -> Chosen | None:
         short = self._kinds[kind].short
         if short is None:
-            tell(node, f"{label} is {shown(node.value)}; give its options as a mapping, as it has no short form")
+            what = HIDDEN if takes_secrets(self._kinds[kind].options) else shown(node.value)
+            tell(node, f"{label} is {what}; give its options as a mapping, as it has no short form")
             return None
         return Chosen(kind, map_of({short: Entry(Mark(node.line, node.column), node)}, node), at)
 
@@ -102,17 +117,21 @@ class Kinds:
         return ", ".join(self._kinds) or "none"
 
 
-def media_value(node: Node, label: str, sources: Kinds, tell: Tell) -> Chosen | None:
+def media_value(node: Node, label: str, sources: Kinds, tell: Tell, *, templates: bool = False) -> Chosen | None:
     """Return the source that a media value names, in short or long form, or tell what is wrong with it.
 
-    A short form with a template in it says its kind only when that is filled in; until then None, without a word.
+    A short form with a template in it says its kind only when that is filled in: while there are `templates`, it
+    gives None, without a word.
     """
     if isinstance(node, MapNode):
         return sources.choose(node, label, tell)
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
         tell(node, f"{label} is {shown(node.plain())}; give a link, a path, or one key, the kind of source")
         return None
-    if has_template(node.value):
+    if templates and has_template(node.value):
+        return None
+    if isinstance(node.value, SecretTemplate):
+        tell(node, f"{MISPLACED}; a link or a path does not")
         return None
     if not node.value:
         tell(node, f"{label} is empty; give a link, a path, or one key, the kind of source")

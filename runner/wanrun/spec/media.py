@@ -67,4 +67,4 @@ class MediaMaker:
         if not chosen or not self._sources.check(chosen, f"{media_type}.{chosen.kind}", tell):
             return None
         at = self._report.position(self._sources.main_option(chosen))
-        return MediaRef(media_type, chosen.kind, chosen.options.plain(), self._folder, at)
+        return MediaRef(media_type, chosen.kind, self._sources.plain(chosen), self._folder, at)

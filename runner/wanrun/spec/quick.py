@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from wanrun.types import SecretTemplate
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Yes: TypeAlias = "Callable[[Any], bool]"
 
 _TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,),
+    "string": (str, SecretTemplate),
     "integer": (int,),
     "number": (int, float),
     "boolean": (bool,),
@@ -23,7 +25,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "null": (type(None),),
 }
-_ANNOTATIONS = {"description", "examples", "default", "title", "x-templates", "$schema", "$defs"}
+_ANNOTATIONS = {"description", "examples", "default", "title", "x-templates", "writeOnly", "$schema", "$defs"}
 _OF_MAPPINGS = {"properties", "patternProperties", "additionalProperties"}
 
 

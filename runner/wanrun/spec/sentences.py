@@ -15,8 +15,10 @@ from referencing.exceptions import Unresolvable
 from wanrun.spec.allowed import EXAMPLE_CHARACTERS, allowed
 from wanrun.spec.nodes import ListNode, MapNode, ScalarNode, scalars
 from wanrun.spec.quick import quick
+from wanrun.spec.sealing import takes_secrets
 from wanrun.spec.template import has_template
 from wanrun.spec.words import did_you_mean, flow, nearest, quoted, shown
+from wanrun.types import HIDDEN, SecretTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,6 +81,8 @@ class Checker:
         for error in errors:
             path = tuple(error.absolute_path)
             at = _walk(node, path)
+            if isinstance(at, ScalarNode) and isinstance(at.value, SecretTemplate):
+                continue  # a text that nobody sees; where it may not stand, `sealing.strays` says so
             if not (templates and _undecided(error, at)):
                 yield from _sentences(error, at, name(path), path)
 
@@ -166,7 +170,7 @@ def _about_value(error: ValidationError, node: Node, label: str, schema: Mapping
         return f"{label} has {size or 'no'} {_SIZES[error.validator]}; give {most} {bound}"
     if error.validator == "uniqueItems":
         twice = next((item for index, item in enumerate(value) if item in value[:index]), None)
-        return f"{label} lists {shown(twice)} twice; give it once"
+        return f"{label} lists {HIDDEN if takes_secrets(schema) else shown(twice)} twice; give it once"
     if error.validator != "type" and not isinstance(node, ScalarNode):
         return f"{label} does not fit together; give {allowed(schema)}"
-    return f"{label} is {shown(node.plain())}; give {allowed(schema)}"
+    return f"{label} is {HIDDEN if takes_secrets(schema) else shown(node.plain())}; give {allowed(schema)}"

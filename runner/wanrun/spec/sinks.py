@@ -84,7 +84,7 @@ class SinkMaker:
         if chosen.options.templated:
             return self._filled(name, chosen, draft)
         if name not in self._fixed:
-            self._fixed[name] = self._new(name, chosen.kind, chosen.options)
+            self._fixed[name] = self._new(name, chosen)
         return self._fixed[name]
 
     def _filled(self, name: str, chosen: Chosen, draft: Draft) -> SinkRef | None:
@@ -95,10 +95,11 @@ class SinkMaker:
         label = f"sinks.{name}.{chosen.kind}"
         if not self._kinds.check(made, label, lambda at, message: self._report.add(at, message, f'job "{draft.id}"')):
             return None
-        return self._new(name, chosen.kind, options)
+        return self._new(name, made)
 
-    def _new(self, name: str, kind: str, options: MapNode) -> SinkRef:
-        return SinkRef(name, kind, options.plain(), self._folder, self._report.position(options))
+    def _new(self, name: str, chosen: Chosen) -> SinkRef:
+        at = self._report.position(chosen.options)
+        return SinkRef(name, chosen.kind, self._kinds.plain(chosen), self._folder, at)
 
 
 class Places:

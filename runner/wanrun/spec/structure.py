@@ -112,7 +112,7 @@ def _check_media(job: MapNode, report: Report, sources: Kinds, broken: set[str])
             if isinstance(entry.node, ListNode) or not isinstance(entry.node.plain(), str | dict):
                 continue  # the schema has said so
             before = len(report)
-            chosen = media_value(entry.node, media_type, sources, report.add)
+            chosen = media_value(entry.node, media_type, sources, report.add, templates=True)
             if chosen:
                 sources.check(chosen, f"{media_type}.{chosen.kind}", report.add, templates=True)
             if len(report) > before:

@@ -11,21 +11,25 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wanrun.spec.nodes import Entry, ListNode, Node, ScalarNode, list_of, map_of, node_of
 from wanrun.spec.words import did_you_mean, nearest, quoted, shown, slug
+from wanrun.types import SecretName, SecretTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from wanrun.types import JSON
+    from wanrun.types import JSON, Position
 
 MAX_VALUES = 3_000_000  #: that the templates of one spec make
 MAX_CHARACTERS = 100_000  #: of a text that templates make, so that a few lines cannot fill the memory
 
-ROOTS = ("vars", "matrix", "job", "spec")
+ROOTS = ("vars", "matrix", "job", "spec", "secret")
 #: Words of the language that name nothing yet, with what to say to those who try.
 NOT_OFFERED = {
     "row": "row is a row of a table, and tables are not offered",
-    "secret": "no option here takes a secret",
 }
+#: What the options of sources and sinks may name besides; whether an option takes a secret is for its kind to say.
+SECRETS: Mapping[str, Any] = {"secret": {}}
+MISPLACED = "a secret may stand only in an option that takes one"
+
 PARTS: Mapping[str, Callable[[str], str]] = {
     "name": lambda text: PurePosixPath(text).name,
     "stem": lambda text: PurePosixPath(text).stem,
@@ -109,10 +113,12 @@ def fill(text: str, scope: Scope) -> JSON:
     parts = _compile(text)
     if len(parts) == 1 and isinstance(parts[0], Lookup):
         return look_up(parts[0], scope)
-    made = "".join(part if isinstance(part, str) else _as_text(part, scope) for part in parts)
-    if len(made) > MAX_CHARACTERS:
+    texts = [part if isinstance(part, str) else _as_text(part, scope) for part in parts]
+    if sum(map(len, texts)) > MAX_CHARACTERS:
         raise TemplateError(f"this makes a text of more than {MAX_CHARACTERS:,} characters")
-    return made
+    if any(isinstance(text, SecretTemplate) for text in texts):
+        return SecretTemplate(each for text in texts for each in getattr(text, "parts", (text,)))
+    return "".join(texts)
 
 
 def _as_text(lookup: Lookup, scope: Scope) -> str:
@@ -130,6 +136,8 @@ def look_up(lookup: Lookup, scope: Scope) -> JSON:
     if root not in scope:
         raise TemplateError(_unknown_root(root, scope), lookup.index)
     value, path = scope[root], root
+    if root == "secret" and names:
+        return _secret(names, lookup.index)
     if not names:
         raise TemplateError(f"{root} is a group of names; write ${{{{ {root}.NAME }}}}", lookup.index)
     for name in names:
@@ -138,6 +146,12 @@ def look_up(lookup: Lookup, scope: Scope) -> JSON:
     if value is BROKEN:
         raise TemplateError("", lookup.index)
     return value  # type: ignore[no-any-return]  # scopes hold JSON or BROKEN, and BROKEN ends here
+
+
+def _secret(names: list[str], index: int) -> SecretTemplate:
+    if len(names) > 1:
+        raise TemplateError(f"secret.{'.'.join(names)} is not defined; a secret has no parts", index)
+    return SecretTemplate([SecretName(names[0])])
 
 
 def _step(value: Any, path: str, name: str, index: int) -> Any:
@@ -168,6 +182,8 @@ def _step(value: Any, path: str, name: str, index: int) -> Any:
 def _unknown_root(root: str, scope: Scope) -> str:
     if root in NOT_OFFERED:
         return NOT_OFFERED[root]
+    if root == "secret":
+        return f"{MISPLACED}, of a source or sink"
     if root == "matrix" and "job" in scope:
         return f"{root} cannot be used here, as the job has no matrix"
     if root in ROOTS:
@@ -181,8 +197,14 @@ class Filler:
     What cannot be filled in goes to `fault`, once for each text; raises `TooMuch` when `left` values are used up.
     """
 
-    def __init__(self, fault: Callable[[ScalarNode, TemplateError], None], *, scalars_only: bool = False) -> None:
-        self._fault, self._scalars_only = fault, scalars_only
+    def __init__(
+        self,
+        fault: Callable[[ScalarNode, TemplateError], None],
+        *,
+        scalars_only: bool = False,
+        position: Callable[[ScalarNode], Position] | None = None,
+    ) -> None:
+        self._fault, self._scalars_only, self._position = fault, scalars_only, position
         self.left = MAX_VALUES
 
     def fill(self, node: Node, scope: Scope) -> Node | None:
@@ -209,6 +231,8 @@ class Filler:
             self._fault(node, exc)
             return None
         self._count(value)
+        if isinstance(value, SecretTemplate) and self._position:
+            value = SecretTemplate(value.parts, self._position(node))
         return ScalarNode(value, node.line, node.column) if isinstance(value, str) else node_of(value, node)
 
     def _count(self, value: JSON) -> None:

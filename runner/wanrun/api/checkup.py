@@ -1,0 +1,142 @@
+"""A check-up: what this installation and project are, and what would keep a run from working; nothing is changed."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+import time
+from collections import Counter
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING
+
+from wanrun.api.findings import Checkup, Finding, fine, note, problem, warning
+from wanrun.api.greeting import provider_findings
+from wanrun.api.standing import standings
+from wanrun.errors import LedgerError, PluginError, SettingsError
+from wanrun.ledger import Ledger
+from wanrun.ledger.store import account_words
+from wanrun.project import Setup, open_project
+from wanrun.registry import InstalledPlugin, installed_plugins, load_catalog
+from wanrun.settings import FILE_NAME, STATE_FOLDER
+from wanrun.types import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wanrun.api.standing import JobStanding
+    from wanrun.catalog import Catalog
+    from wanrun.project import Project
+
+NAMES_SHOWN = 5
+#: Module of an extra -> what it is for, and what installs it.
+EXTRAS = {
+    "av": ("PyAV", "videos are checked less closely, and the emulator cannot edit", "media"),
+    "h11": ("h11", "there is no emulator", "emulator"),
+}
+
+
+def doctor(setup: Setup | None = None, *, provider: str | None = None) -> Checkup:
+    """Look at installation, plugins, settings, ledger, and with one list call each at the providers.
+
+    Looks at one `provider`, or at all that the settings describe. Nothing is raised for what is found wrong: it is in
+    the findings. Blocking.
+    """
+    setup = setup or Setup()
+    found = [*_machine(), *(_plugin(plugin) for plugin in installed_plugins())]
+    try:
+        project = open_project(setup, catalog=_catalog())
+    except SettingsError as exc:
+        return Checkup((*found, problem("settings", str(exc))))
+    found += [_root(project), _settings(project)]
+    findings, account = _ledger(project)
+    found += findings
+    for name in _providers(project, provider):
+        found += provider_findings(name, project, account)
+    return Checkup(tuple(found))
+
+
+def _machine() -> list[Finding]:
+    python = f"{platform.python_implementation()} {platform.python_version()} on {platform.system()}"
+    return [
+        fine("python", python, version=platform.python_version()),
+        fine("sqlite", sqlite3.sqlite_version, version=sqlite3.sqlite_version),
+        *(_extra(module) for module in EXTRAS),
+    ]
+
+
+def _extra(module: str) -> Finding:
+    name, without, extra = EXTRAS[module]
+    try:
+        import_module(module)
+        version = metadata.version(module)
+    except ModuleNotFoundError:
+        advice = f'pip install "wanrun[{extra}]"'
+        return note(name, f"not installed: {without}", advice=advice, installed=False)
+    except Exception as exc:  # the boundary to compiled code
+        return warning(name, f"cannot be imported: {exc}", advice="install it anew", installed=False)
+    return fine(name, version, version=version, installed=True)
+
+
+def _plugin(plugin: InstalledPlugin) -> Finding:
+    about = f"plugin {plugin.name}"
+    package = f"{plugin.package} {plugin.version}".strip()
+    if plugin.problem is not None:
+        return problem(about, f"{package}: {plugin.problem}", advice=f"mend or uninstall {plugin.package}")
+    return fine(about, f"{package}: {plugin.offers()}", package=plugin.package, version=plugin.version)
+
+
+def _catalog() -> Catalog:
+    """Return what is installed; where that cannot be used, which is a finding already, what the core has."""
+    try:
+        return load_catalog()
+    except PluginError:
+        return load_catalog(entry_points=False)
+
+
+def _root(project: Project) -> Finding:
+    root = project.settings.root
+    marks = [mark for mark in (FILE_NAME, STATE_FOLDER, ".git") if (root / mark).exists()]
+    why = f"it has {marks[0]}" if marks else "the working directory"
+    return fine("project root", f"{root} ({why})", path=str(root))
+
+
+def _settings(project: Project) -> Finding:
+    path = project.settings.file
+    if path is None:
+        return fine("settings", f"no {FILE_NAME}; defaults and the environment hold", file=None)
+    return fine("settings", str(path), file=str(path), providers=list(project.settings.written))
+
+
+def _ledger(project: Project) -> tuple[list[Finding], str | None]:
+    """Look at the ledger; returns whose it is too."""
+    path = project.ledger_path
+    if not path.is_file():
+        return [fine("ledger", f"{path}: none yet, the first run makes it", path=str(path), account=None)], None
+    try:
+        with Ledger.open(path, now=time.time) as ledger:
+            damage, account, jobs = ledger.damage(), ledger.account, standings(ledger.entries())
+    except LedgerError as exc:
+        return [problem("ledger", str(exc), exit_code=exc.exit_code, path=str(path))], None
+    if damage:
+        advice = "copy it away and take the last good copy; never delete it, it knows what has been paid for"
+        return [problem("ledger", f"{path} is damaged: {damage[0]}", advice=advice, path=str(path))], account
+    owner = f"belongs to {account_words(account)}" if account else "has not met its service yet"
+    counts = Counter(job.state.value for job in jobs)
+    listed = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no jobs"
+    whole = fine("ledger", f"{path} {owner}; sound; {listed}", path=str(path), account=account, jobs=dict(counts))
+    return [whole, *_unsettled(jobs)], account
+
+
+def _unsettled(jobs: Sequence[JobStanding]) -> list[Finding]:
+    """Name the jobs that wait for a person's decision."""
+    names = [job.address for job in jobs if job.state is State.HELD]
+    if not names:
+        return []
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    words = f"{len(names)} held: {', '.join(names[:NAMES_SHOWN])}{more}"
+    return [warning("jobs", words, advice="wanrun status, with the same options, says what to do", held=list(names))]
+
+
+def _providers(project: Project, asked: str | None) -> list[str]:
+    """Return the providers to look at: the one asked for, else those described, else the default one."""
+    return [asked] if asked is not None else list(project.settings.written) or ["default"]

@@ -1,0 +1,166 @@
+"""`wanrun schema`, `wanrun plugins` and `wanrun doctor`: what is installed, and whether it would work."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wanrun import api
+from wanrun.cli.options import emulator_flag, emulator_options, format_option, make_setup, setup_options
+from wanrun.cli.output import counted, say, say_json, table
+from wanrun.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@click.command()
+@click.option("--events", is_flag=True, help="Instead, what run --events writes, a line.")
+@click.option("--model", metavar="NAME", help="Instead, what a job may ask of one model.")
+@format_option
+def schema(events: bool, model: str | None, form: str) -> int:
+    """Print the JSON Schema of specs, with the options of every installed plugin; JSON in either format.
+
+    \b
+      wanrun schema > spec.schema.json
+
+    and as the first line of a spec, for editors with a YAML language server:
+
+    \b
+      # yaml-language-server: $schema=spec.schema.json
+    """
+    if events and model is not None:
+        raise click.UsageError("--events and --model exclude each other")
+    say_json(api.schema(events=events, model=model))
+    return 0
+
+
+@click.command()
+@click.argument("kind", required=False, metavar="[KIND]")
+@format_option
+def plugins(kind: str | None, form: str) -> int:
+    """Show the installed plugins and what each offers, or the options of one KIND of source or sink.
+
+    A plugin that cannot be used is named with what is wrong; exit code 2.
+    """
+    found = api.plugins()
+    if kind is not None:
+        _show_kinds(api.kinds(kind), form)
+    elif form == "json":
+        say_json({"plugins": [_plugin(plugin) for plugin in found]})
+    else:
+        say(table([(each.name, f"{each.package} {each.version}".strip(), _offers(each)) for each in found]))
+    broken = [each for each in found if each.problem is not None]
+    for each in broken:
+        say(f"plugin {each.name} ({each.package} {each.version}): {each.problem}", err=True)
+    return int(ExitCode.INVALID if broken else ExitCode.OK)
+
+
+def _offers(plugin: api.InstalledPlugin) -> str:
+    return "cannot be used" if plugin.problem is not None else plugin.offers()
+
+
+def _plugin(plugin: api.InstalledPlugin) -> dict[str, Any]:
+    return {
+        "plugin": plugin.name,
+        "package": plugin.package,
+        "version": plugin.version,
+        "sources": list(plugin.sources),
+        "sinks": list(plugin.sinks),
+        "models": list(plugin.models),
+        "observes": plugin.observes,
+        "problem": plugin.problem,
+    }
+
+
+def _show_kinds(kinds: list[api.InstalledKind], form: str) -> None:
+    if form == "json":
+        say_json({"kinds": [_kind(kind) for kind in kinds]})
+        return
+    for number, kind in enumerate(kinds):
+        plugin = kind.plugin
+        say(("\n" if number else "") + f"{kind.sort} {kind.name}, of {plugin.name} ({plugin.package} {plugin.version})")
+        if kind.short:
+            say(f"{{{kind.name}: TEXT}} is short for {{{kind.name}: {{{kind.short}: TEXT}}}}")
+        options: Any = kind.options
+        for name, option in options.get("properties", {}).items():
+            say("\n" + _option(name, option, required=name in options.get("required", [])))
+
+
+def _kind(kind: api.InstalledKind) -> dict[str, Any]:
+    return {
+        "sort": kind.sort,
+        "kind": kind.name,
+        "plugin": kind.plugin.name,
+        "package": kind.plugin.package,
+        "version": kind.plugin.version,
+        "short": kind.short,
+        "options": dict(kind.options),
+    }
+
+
+def _option(name: str, schema: Mapping[str, Any], *, required: bool) -> str:
+    """Return one option as a few lines: its name and type, what it is, its default and examples."""
+    facts = [_type(schema), "required" if required else "", "may be a secret" if schema.get("writeOnly") else ""]
+    facts += [f"default {_shown(schema['default'])}"] if "default" in schema else []
+    lines = [f"  {name}: {', '.join(filter(None, facts))}", f"      {schema['description']}"]
+    examples = [_shown(example) for example in schema.get("examples", [])]
+    return "\n".join([*lines, f"      for example {', '.join(examples)}"] if examples else lines)
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return "one of " + ", ".join(_shown(value) for value in schema["enum"])
+    types = schema.get("type", "any value")
+    return types if isinstance(types, str) else " or ".join(types)
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+@click.command()
+@click.option("--provider", metavar="NAME", help="Look at one provider of wanrun.toml only.")
+@setup_options
+@emulator_flag
+@emulator_options
+@format_option
+def doctor(provider: str | None, form: str, **options: Any) -> int:
+    """Look at installation, plugins, settings, ledger, key and clock, and say what is wrong and what to do.
+
+    Each provider gets one list call, which costs nothing. Exit code 0 when all is fine, 1 when a person should look
+    at something, 2 when settings or plugins are wrong, 4 when the key is refused, 3 when the service is not reached.
+    """
+    checkup = api.doctor(make_setup(options), provider=provider)
+    if form == "json":
+        say_json(_checkup(checkup))
+        return int(checkup.exit_code)
+    say(table([(each.verdict, each.about, _words(each)) for each in checkup.findings]))
+    counts = Counter(each.verdict for each in checkup.findings)
+    grave = [counted(counts[verdict], verdict) for verdict in (api.Verdict.PROBLEM, api.Verdict.WARNING)]
+    say("\n" + (", ".join(part for part in grave if not part.startswith("0 ")) or "all fine"))
+    return int(checkup.exit_code)
+
+
+def _words(finding: api.Finding) -> str:
+    return f"{finding.words}; {finding.advice}" if finding.advice else finding.words
+
+
+def _checkup(checkup: api.Checkup) -> dict[str, Any]:
+    return {
+        "exit_code": int(checkup.exit_code),
+        "exit": checkup.exit_code.name.lower(),
+        "findings": [
+            {
+                "about": each.about,
+                "verdict": each.verdict.value,
+                "words": each.words,
+                "advice": each.advice,
+                "facts": dict(each.facts),
+            }
+            for each in checkup.findings
+        ],
+    }

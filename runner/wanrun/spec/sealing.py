@@ -1,0 +1,79 @@
+"""Which options may hold a secret, by their kind's schema; what stands there is sealed, and nobody sees it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from wanrun.spec.nodes import Entry, ListNode, ScalarNode, list_of, map_of
+from wanrun.spec.template import TemplateError, lookups
+from wanrun.types import SecretTemplate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wanrun.spec.nodes import Node
+
+Path: TypeAlias = "tuple[str | int, ...]"
+
+MARK = "writeOnly"  #: the keyword of JSON Schema for what is given and never shown
+
+
+def takes_secrets(schema: object) -> bool:
+    """Say whether a secret may stand anywhere below a schema: in properties, items or additional properties."""
+    if not isinstance(schema, dict):
+        return False
+    inner = [schema.get("items"), schema.get("additionalProperties"), *schema.get("properties", {}).values()]
+    return _is_secret(schema) or any(map(takes_secrets, inner))
+
+
+def sealed(node: Node, schema: object) -> Node:
+    """Return a node with every text sealed that stands where its schema wants a secret."""
+    if isinstance(node, ScalarNode):
+        if not _is_secret(schema) or isinstance(node.value, SecretTemplate):
+            return node
+        return ScalarNode(SecretTemplate([str(node.value)]), node.line, node.column)
+    if isinstance(node, ListNode):
+        return list_of([sealed(item, _inner(schema, 0)) for item in node.items], node)
+    entries = {key: Entry(each.key, sealed(each.node, _inner(schema, key))) for key, each in node.entries.items()}
+    return map_of(entries, node)
+
+
+def strays(node: Node, schema: object, path: Path = (), *, templates: bool = False) -> Iterator[tuple[Node, Path]]:
+    """Yield the values that hold a secret where their schema wants none, each with its path.
+
+    `templates`: those too that will hold one when their templates are filled in.
+    """
+    if isinstance(node, ScalarNode):
+        holds = isinstance(node.value, SecretTemplate) or (templates and _names_one(node))
+        if holds and not _is_secret(schema):
+            yield node, path
+    elif isinstance(node, ListNode):
+        for index, item in enumerate(node.items):
+            yield from strays(item, _inner(schema, index), (*path, index), templates=templates)
+    else:
+        for key, entry in node.entries.items():
+            yield from strays(entry.node, _inner(schema, key), (*path, key), templates=templates)
+
+
+def _is_secret(schema: object) -> bool:
+    return isinstance(schema, dict) and schema.get(MARK) is True
+
+
+def _inner(schema: object, step: str | int) -> object:
+    """Return the schema of a mapping's key or a list's item; None where that takes more than a look."""
+    if not isinstance(schema, dict):
+        return None
+    if isinstance(step, int):
+        return None if "prefixItems" in schema else schema.get("items")
+    if step in (properties := schema.get("properties", {})):
+        return properties[step]
+    return None if "patternProperties" in schema else schema.get("additionalProperties")
+
+
+def _names_one(node: ScalarNode) -> bool:
+    if not node.templated:
+        return False
+    try:
+        return any(lookup.names[0] == "secret" for lookup in lookups(str(node.value)))
+    except TemplateError:
+        return False  # reported with all other templates
