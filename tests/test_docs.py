@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
 from wanrun import api, hookspecs
-from wanrun.cli import COMMANDS
+from wanrun.cli import COMMANDS, app
 from wanrun.errors import ExitCode
 from wanrun.settings import Limits, Provider, load_settings
 
@@ -77,6 +79,22 @@ def test_every_hook_is_in_readme_and_says_when_it_is_called(hook: str) -> None:
     """A hook is of use only to those who hear of it."""
     assert f"`{hook}`" in README
     assert "Called once" in (getattr(hookspecs, hook).__doc__ or "")
+
+
+COMMAND_LINES = re.findall(r"^ +((?:\w+=\S+ )?wanrun [^\n#&]+)", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("text", COMMAND_LINES)
+def test_every_command_line_in_readme_can_be_typed(text: str) -> None:
+    """The command exists, and so does every option that README gives it."""
+    words = shlex.split(text)
+    words = words[words.index("wanrun") + 1 :]
+    name = words.pop(0) if words[0] in COMMANDS else "run"
+    with click.Context(app, help_option_names=["-h", "--help"]) as context:
+        command = app.get_command(context, name)
+        assert command is not None
+
+        command.make_context(name, words, parent=context)
 
 
 def test_every_exit_code_in_use_is_in_readme() -> None:
