@@ -1,0 +1,90 @@
+"""The part of the ledger that is about bytes: what was delivered where, and what is uploaded and may be used again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from wanrun.ledger.database import Database
+from wanrun.redaction import redacted, redacted_json
+from wanrun.types import MediaUrl
+
+if TYPE_CHECKING:
+    from wanrun.ledger.rows import DeliveryRow
+    from wanrun.types import Receipt
+
+UPLOAD_SPARE_SECONDS = 12 * 3600  #: an upload with less of its 48 hours left is not used again
+
+
+class Deliveries(Database):
+    """Deliveries and uploads; `store.Ledger` adds the rest."""
+
+    def _write(self, statement: str, **values: object) -> int:
+        if isinstance(message := values.get("message"), str):  # a plugin's words, or a server's
+            values["message"] = redacted(message)
+        return super()._write(statement, **values)
+
+    # Deliveries
+
+    def delivered(self, row: DeliveryRow, receipt: Receipt) -> None:
+        """Record a sink's receipt; what other artifact was delivered to that place before has lapsed."""
+        with self.transaction():
+            self._write(_LAPSE, place=row.place, entry=row.entry, sha256=row.artifact_sha256)
+            self._deliver(row, json.dumps(redacted_json({"bytes": receipt.bytes, **receipt.details})))
+
+    def undelivered(self, row: DeliveryRow) -> None:
+        """Record that a delivery failed or met other bytes."""
+        self._deliver(row, None)
+
+    def _deliver(self, row: DeliveryRow, receipt: str | None) -> None:
+        self._write(
+            "INSERT OR REPLACE INTO deliveries"
+            " (entry, artifact_sha256, options_digest, sink, address, place, state, receipt, message, at)"
+            " SELECT :entry, :artifact_sha256, :options_digest, :sink, address, :place, :state, :receipt, :message, :at"
+            " FROM entries WHERE id = :entry",
+            **asdict(row),
+            receipt=receipt,
+            at=self._now(),
+        )
+
+    def delivered_to(self, place: str, *, address: str) -> frozenset[str]:
+        """Return the checksums that an address has delivered to a place: what it may replace there."""
+        rows = self._read(_DELIVERED_TO, place=place, address=address)
+        return frozenset(row["artifact_sha256"] for row in rows)
+
+    # Uploads
+
+    def upload(self, key: str, *, provider: str, model: str) -> MediaUrl | None:
+        """Return an upload of these bytes with enough of its life left; None where there is none."""
+        rows = self._read(
+            "SELECT url, expires_at FROM uploads WHERE key = :key AND provider = :provider AND model = :model"
+            " AND expires_at > :until",
+            key=key,
+            provider=provider,
+            model=model,
+            until=self._now() + UPLOAD_SPARE_SECONDS,
+        )
+        return MediaUrl(rows[0]["url"], rows[0]["expires_at"]) if rows else None
+
+    def uploaded(self, key: str, *, provider: str, model: str, media: MediaUrl) -> None:
+        """Record an upload, to be used by every job that names the same bytes."""
+        self._write(
+            "INSERT OR REPLACE INTO uploads (key, provider, model, url, expires_at)"
+            " VALUES (:key, :provider, :model, :url, :expires_at)",
+            key=key,
+            provider=provider,
+            model=model,
+            url=media.url,
+            expires_at=media.expires_at,
+        )
+
+
+_DELIVERED_TO = (
+    "SELECT artifact_sha256 FROM deliveries JOIN entries ON entries.id = deliveries.entry"
+    " WHERE place = :place AND state = 'delivered' AND :address IN (deliveries.address, entries.address)"
+)
+_LAPSE = (
+    "UPDATE deliveries SET state = 'lapsed' WHERE place = :place AND state = 'delivered'"
+    " AND (entry <> :entry OR artifact_sha256 <> :sha256)"
+)
