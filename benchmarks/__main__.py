@@ -1,6 +1,6 @@
 """Measure: all benchmarks, or those named. Writes one result file each, and then the page that shows them.
 
-python -m benchmarks                 # everything, about eleven minutes
+python -m benchmarks                 # everything, about thirteen minutes
 python -m benchmarks starting pace   # some
 python -m benchmarks --tiny --results DIR  # just enough to see that they work; writes no page
 """

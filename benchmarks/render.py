@@ -239,10 +239,10 @@ def _how(found: dict[str, Found]) -> str:
 
     make bench
 
-installs the project with its development tools, measures for about eleven minutes, and writes the result files and this
-page. `python -m benchmarks NAME` measures one part. Nothing leaves the machine. These figures are from a machine with
-{machine["processors"]} processors ({machine["processor"]}), {machine["memory_gib"]} GiB, {machine["system"]}, Python \
-{machine["python"]}, SQLite {machine["sqlite"]}:
+installs the project with its development tools, measures for about thirteen minutes, and writes the result files and
+this page. `python -m benchmarks NAME` measures one part. Nothing leaves the machine. These figures are from a machine
+with {machine["processors"]} processors ({machine["processor"]}), {machine["memory_gib"]} GiB, {machine["system"]}, \
+Python {machine["python"]}, SQLite {machine["sqlite"]}:
 
 {table(["part", "measured at", "load average before", "took s"], rows)}"""
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     Install = Callable[..., None]
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-" + "k" * 32
 DEAD = "http://127.0.0.1:9/api/v1"
 VAULT = """

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from wanrun.emulator.account import Account
     from wanrun.ledger import Ledger
 
+pytestmark = pytest.mark.slow
+
 SLOW = ("--emulator", "--edit", "none", "--speed", "0.01")  #: tasks wait for 100 s before they run
 UNKNOWN = "00000000-0000-4000-8000-00000000dead"
 DEAD = "http://127.0.0.1:9/api/v1"

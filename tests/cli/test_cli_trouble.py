@@ -13,6 +13,8 @@ from cli_parts import FAST, SETTINGS
 if TYPE_CHECKING:
     from cli_parts import Project
 
+pytestmark = pytest.mark.slow
+
 CANARY = "sk-canary-0123456789abcdef"
 UNAUTHORIZED = {"status": 401, "code": "InvalidApiKey", "message": "Invalid API-key provided."}
 

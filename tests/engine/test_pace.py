@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+import pytest
 import trio
 
 from wanrun.models import ServiceLimits
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from simulation import Simulation
 
     Simulate = Callable[..., Simulation]
+
+
+pytestmark = pytest.mark.slow
 
 
 async def test_the_account_never_throttles_and_is_never_idle(simulate: Simulate, autojump_clock: MockClock) -> None:

@@ -32,6 +32,8 @@ from wanrun.emulator.calls import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 NEWEST = version("dashscope")
 STORY_SECONDS = 30
 SCRIPT = Path(__file__).with_name("story_of_1x.py")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from dashscope.v2.resources.videos import VideoJobs
 
+pytestmark = pytest.mark.slow
+
 FAR = [
     {"type": "video", "url": "https://example.com/in/clip-001.mp4"},
     {"type": "reference_image", "url": "https://example.com/in/coat.png"},

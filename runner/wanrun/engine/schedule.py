@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SHORTEST_GAP_SECONDS = 0.5
+SHORTEST_GAP_SECONDS = 0.25
 AGE_SHARE = 0.2  #: of a task's age that may pass between looks while nothing is known
 LEARNED_SHARE = 0.05  #: of the usual time, between looks around the expected end
+SPARE_SHARE = 0.01  #: of the usual time, behind the expected end, since a look just before it is wasted
 REMEMBERED = 20  #: ended tasks that count for the usual time
 
 
@@ -24,9 +25,10 @@ REMEMBERED = 20  #: ended tasks that count for the usual time
 class _Watched:
     attempt: int
     since: float  # when the task was made, or the service began to work on it
-    running: bool
     seen_at: float
     look_at: float
+    running: bool = False
+    guessed: bool = False  # that it runs: no look has shown it yet
 
 
 class Schedule:
@@ -40,7 +42,7 @@ class Schedule:
     def add(self, attempt: int, *, now: float) -> None:
         """Begin to watch a task that was made just now, or by an earlier run."""
         if attempt not in self._watched:
-            self._watched[attempt] = _Watched(attempt, now, running=False, seen_at=now, look_at=now)
+            self._watched[attempt] = _Watched(attempt, since=now, seen_at=now, look_at=now)
             self._watched[attempt].look_at = now + self._gap(self._watched[attempt], now)
 
     def seen(self, attempt: int, *, now: float, running: bool, age_seconds: float | None = None) -> None:
@@ -50,10 +52,10 @@ class Schedule:
         it fits in since the look before.
         """
         watched = self._watched[attempt]
-        if running is not watched.running:
+        if running is not watched.running or (watched.guessed and age_seconds is not None):
             since_last_look = now - watched.seen_at
             watched.running, watched.since = running, now - min(max(age_seconds or 0, 0), since_last_look)
-        watched.seen_at = now
+        watched.seen_at, watched.guessed = now, False
         watched.look_at = now + self._gap(watched, now)
 
     def postpone(self, attempt: int, *, until: float) -> None:
@@ -63,7 +65,7 @@ class Schedule:
     def ended(self, attempt: int, *, now: float, seconds: float | None) -> None:
         """Watch a task no longer; `seconds` is how long the service worked on it, where it ended well.
 
-        The service takes the next one from its queue then; a look that finds it still queued corrects this. Where there
+        The service takes the next one from its queue then; a look that finds something else corrects this. Where there
         is no queue it has been running all along, so this guess never puts a look off.
         """
         self._watched.pop(attempt, None)
@@ -71,9 +73,8 @@ class Schedule:
             self._seconds.append(seconds)
         queued = next((waiting for waiting in self._watched.values() if not waiting.running), None)
         if queued is not None:
-            planned_at = queued.look_at
-            self.seen(queued.attempt, now=now, running=True)
-            queued.look_at = min(queued.look_at, planned_at)
+            queued.running, queued.guessed, queued.since = True, True, now
+            queued.look_at = min(queued.look_at, now + self._gap(queued, now))
 
     def next_look(self) -> float:
         """Return when the first task is due; only while something is watched."""
@@ -99,7 +100,7 @@ class Schedule:
         usual = median(self._seconds)
         if not watched.running:  # it cannot end before it has begun and run its time
             return self._bounded(max(usual, age * AGE_SHARE))
-        left = usual - age
+        left = usual * (1 + SPARE_SHARE) - age
         return self._bounded(left if left > 0 else max(usual * LEARNED_SHARE, -left * AGE_SHARE))
 
     def _bounded(self, seconds: float) -> float:
