@@ -81,6 +81,7 @@ def test_the_quickstart_edits_the_shipped_clip_four_ways(
     assert all(video.loudness > clip.loudness / 3 for video in videos.values())
 
 
+@pytest.mark.slow
 def test_the_account_of_the_quickstart_is_billed_for_each_job_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
