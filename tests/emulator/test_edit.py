@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import av
 import pytest
 import trio
 
@@ -20,8 +21,6 @@ from wanrun.emulator.inputs import is_loopback
 from wanrun.emulator.looks import LOOKS, look_of
 from wanrun.emulator.probe import Video, probe_video
 from wanrun.models import shipped_models
-
-av = pytest.importorskip("av")
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
