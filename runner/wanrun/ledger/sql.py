@@ -1,15 +1,17 @@
 """The ledger's tables, with a comment on each column, and the steps from one version of them to the next.
 
 Version 1  the first release.
+Version 2  what reconciling and budgets need to know of an attempt.
 
-Money hangs on what is written here, so a commit is on disk before anybody acts on it: a rollback journal and
-`synchronous=EXTRA`. WAL would be faster, but every SQLite before 3.51.3 can lose committed writes in it.
+Money hangs on what is written here, so a commit is on disk before anybody acts on it: a rollback journal, kept and
+wiped rather than deleted, which spares a write of the folder, and `synchronous=EXTRA`. WAL would be faster, but every
+SQLite before 3.51.3 can lose committed writes in it.
 """
 
 from __future__ import annotations
 
 PRAGMAS = """
-PRAGMA journal_mode = DELETE;
+PRAGMA journal_mode = PERSIST;
 PRAGMA synchronous = EXTRA;
 PRAGMA foreign_keys = ON;
 PRAGMA busy_timeout = 5000;
@@ -95,5 +97,13 @@ CREATE TABLE events (                           -- append-only
 );
 """
 
+VERSION_2 = """
+ALTER TABLE attempts ADD COLUMN skew_seconds REAL;  -- the service's clock minus ours when the create left, if known
+ALTER TABLE attempts ADD COLUMN evidence TEXT;      -- JSON: what was found when an unsure attempt could not be settled
+ALTER TABLE attempts ADD COLUMN reserved REAL;      -- what the attempt may cost at most, set aside before the POST
+ALTER TABLE attempts ADD COLUMN cost REAL;          -- what it did cost, by its usage; null until that is known
+ALTER TABLE attempts ADD COLUMN currency TEXT;      -- of both, such as CNY
+"""
+
 #: MIGRATIONS[n] turns version n into version n + 1; `PRAGMA user_version` says where a file stands.
-MIGRATIONS = (VERSION_1,)
+MIGRATIONS = (VERSION_1, VERSION_2)
