@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from wanrun.types import Secret
 
+KEEP_ALIVE_SECONDS = 15  #: that an idle connection is used again; servers and routers keep theirs for a minute
 IDENTITY_HEADER = "x-wanrun-emulator"
 _REQUEST_ID_HEADERS = ("x-request-id", "x-dashscope-request-id", "x-acs-request-id")
 
@@ -51,7 +52,11 @@ def http_clients(
                 transport=transport,
                 verify=verify,
                 timeout=timeout,
-                limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
+                limits=httpx.Limits(
+                    max_connections=max_connections,
+                    max_keepalive_connections=max_connections,
+                    keepalive_expiry=KEEP_ALIVE_SECONDS,
+                ),
                 mounts={f"all://[{host}]" if ":" in host else f"all://{host}": None for host in LOOPBACK_HOSTS},
                 headers={"User-Agent": f"wanrun/{metadata.version('wanrun')}", "Accept-Encoding": "identity"},
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # no call leaves a trace in the next

@@ -121,7 +121,10 @@ async def keep_download(
     `seconds` is how long the service says that it lasts. Raises as `Download.chunks` and `PartialFile.keep` do.
     """
     with partial_file(part) as file:
-        await to_thread(file.begin_at, download.offset)
+        if download.offset:  # else there is nothing to read again
+            await to_thread(file.begin_at, download.offset)
+        else:
+            file.begin_at(0)
         async for chunk in download.chunks:
             file.write(chunk)
         return await to_thread(

@@ -12,11 +12,13 @@ from wanrun.events import EventName
 from wanrun.ledger import AttemptState
 
 if TYPE_CHECKING:
+    from wanrun.client import Download
     from wanrun.engine.work import Lane, OpenJob, Work
     from wanrun.ledger import Attempt
     from wanrun.types import Artifact
 
 LINK_LIFE_SECONDS = 24 * 3600  #: of a result after its task ended
+RESUMED_BYTES = 256 * 1024  #: a smaller download is sooner made again than remembered
 
 
 async def fetch_results(work: Work) -> None:
@@ -121,7 +123,8 @@ class _Fetcher:
         async with self._lane.client.download(link, offset=offset, etag=self._etag) as download:
             if download.etag != self._etag:
                 self._etag = download.etag
-                self._work.ledger.downloading(self._attempt.id, download.etag)
+                if _is_worth_resuming(download):
+                    self._work.ledger.downloading(self._attempt.id, download.etag)
             return await keep_download(
                 download,
                 self._part,
@@ -129,3 +132,7 @@ class _Fetcher:
                 seconds=usage.output_seconds if usage else None,
                 to_thread=self._work.world.to_thread,
             )
+
+
+def _is_worth_resuming(download: Download) -> bool:
+    return download.total_bytes is None or download.total_bytes >= RESUMED_BYTES

@@ -81,7 +81,7 @@ async def _prepare_one(work: Work, preparer: Preparer, slot: _Slot, at_once: tri
         except ServiceError as exc:  # of the account or the network, not of this job
             work.stop.submissions(f"nothing more is submitted: {exc}", stop_code(exc))
         else:
-            work.emit(EventName.JOB_PREPARED, slot.job)
+            work.emit_soon(EventName.JOB_PREPARED, slot.job)
     slot.done.set()
 
 
@@ -143,7 +143,7 @@ async def _submit(work: Work, lane: Lane, prepared: Prepared) -> None:
         except ServiceError as exc:
             work.stop.submissions(f"gave up on {job.address} for now: {exc}", ExitCode.UNFINISHED)
             await trio.lowlevel.checkpoint()
-    if job.entry not in {flying.entry for flying in lane.in_flight.values()}:
+    if job.entry not in {flight.job.entry for flight in lane.in_flight.values()}:
         lane.flight.release_on_behalf_of(place)
 
 
@@ -188,7 +188,7 @@ def _accepted(work: Work, lane: Lane, job: OpenJob, attempt: int, created: Creat
             f"be written again: wanrun resolve {job.address} --adopt {created.task_id}",
         )
         raise
-    lane.took_off(attempt, job)
+    lane.took_off(work.ledger.attempt(attempt), job)
 
 
 def _refused(work: Work, job: OpenJob, attempt: int, exc: JobRefused) -> None:

@@ -80,20 +80,19 @@ class _Watcher:
             await self._query_all(due)
 
     def _watch_new(self) -> None:
-        for attempt, took_off_at in self._lane.took_off_at.items():
-            self._schedule.add(attempt, now=took_off_at)
+        for attempt, flight in self._lane.in_flight.items():
+            self._schedule.add(attempt, now=flight.took_off_at)
 
     async def _look_at_list(self) -> None:
         """Learn of every task in flight by the list call; only those that ended are queried, for their result."""
-        ledger = self._work.ledger
-        task_ids = {attempt: ledger.attempt(attempt).task_id or "" for attempt in self._lane.in_flight}
+        task_ids = {attempt: flight.task_id for attempt, flight in self._lane.in_flight.items()}
         found = await self._list.read(set(task_ids.values()))
         rows = {attempt: found[task_id] for attempt, task_id in task_ids.items() if task_id in found}
         due = self._schedule.due(trio.current_time())[0]
         await self._query_all(
             attempt for attempt in task_ids if (rows[attempt].status.terminal if attempt in rows else attempt in due)
         )
-        with ledger.transaction():  # one write for all that go on, once those that ended have made room for them
+        with self._work.ledger.transaction():  # one write for all that go on, after room was made by those that ended
             for attempt, row in rows.items():
                 if not row.status.terminal:
                     self._still_going(attempt, row.status, row.started_at)
@@ -112,11 +111,9 @@ class _Watcher:
                     nursery.start_soon(query_some)
 
     async def _query(self, attempt: int) -> None:
-        task_id = self._work.ledger.attempt(attempt).task_id
-        assert task_id is not None
         await self._lane.queries.wait()
         try:
-            task = await self._lane.client.query(task_id)
+            task = await self._lane.client.query(self._lane.in_flight[attempt].task_id)
         except ServiceError as exc:
             self._not_answered(attempt, exc)
             return
@@ -153,9 +150,9 @@ class _Watcher:
 
     def _leave(self, attempt: int, reason: str) -> None:
         """Leave a task to another run: in flight, or held once it is too old for the service to tell of it."""
-        row = self._work.ledger.attempt(attempt)
         if self._is_older(attempt, OVERDUE_SECONDS):
-            self._end(attempt, AttemptState.UNDECIDED, EventName.JOB_HELD, f"task {row.task_id}: {reason}")
+            task_id = self._lane.in_flight[attempt].task_id
+            self._end(attempt, AttemptState.UNDECIDED, EventName.JOB_HELD, f"task {task_id}: {reason}")
             return
         job = self._landed(attempt)
         self._work.emit(EventName.WAITING, job, what="queries", reason=f"left for another run: {reason}", seconds=0)
@@ -173,19 +170,20 @@ class _Watcher:
         self._unknown.pop(attempt, None)
         self._answered_at = trio.current_time()
         running = status is TaskStatus.RUNNING
-        row, now = self._work.ledger.attempt(attempt), self._work.world.now()
+        flight, now = self._lane.in_flight[attempt], self._work.world.now()
         age_seconds = now - started_at if started_at is not None else None
         self._schedule.seen(attempt, now=trio.current_time(), running=running, age_seconds=age_seconds)
         if self._is_older(attempt, OVERDUE_SECONDS):
             self._leave(attempt, f"it is {status} after more than 24 h")
             return
-        if row.task_status == status and (attempt in self._told or not running):
+        if flight.status == status and (attempt in self._told or not running):
             return
         with self._work.ledger.transaction():
             self._work.ledger.seen(attempt, status=status, started_at=started_at)
+            flight.status = status
             if running:
                 self._told.add(attempt)
-                self._work.emit(EventName.JOB_RUNNING, self._lane.in_flight[attempt])
+                self._work.emit(EventName.JOB_RUNNING, flight.job)
 
     def _succeeded(self, attempt: int, task: Task) -> None:
         self._work.ledger.succeeded(attempt, usage=task.usage, started_at=task.scheduled_at, ended_at=task.ended_at)
@@ -213,7 +211,7 @@ class _Watcher:
 
     def _is_unknown(self, attempt: int) -> None:
         """Believe the service that it does not know a task: at once if the task is old, else after a while."""
-        row, now = self._work.ledger.attempt(attempt), trio.current_time()
+        now = trio.current_time()
         looks, since = self._unknown.get(attempt, (0, now))
         self._unknown[attempt] = (looks + 1, since)
         old = self._is_older(attempt, TASK_LIFE_SECONDS)
@@ -221,14 +219,16 @@ class _Watcher:
             self._schedule.postpone(attempt, until=now + UNKNOWN_SECONDS / (UNKNOWN_LOOKS - 1))
             return
         state, name = (AttemptState.LOST, EventName.JOB_LOST) if old else (AttemptState.UNDECIDED, EventName.JOB_HELD)
-        message = f"the service no longer knows task {row.task_id}" + ("; it is older than 24 h" if old else "")
+        task_id = self._lane.in_flight[attempt].task_id
+        message = f"the service no longer knows task {task_id}" + ("; it is older than 24 h" if old else "")
         self._end(attempt, state, name, message)
 
     def _is_older(self, attempt: int, seconds: float) -> bool:
         """Say whether a task was made longer ago, for this run's own by a clock that nobody sets, too."""
-        age_seconds = self._work.world.now() - self._work.ledger.attempt(attempt).intended_at
+        flight = self._lane.in_flight[attempt]
+        age_seconds = self._work.world.now() - flight.intended_at
         if attempt not in self._resumed:
-            age_seconds = min(age_seconds, trio.current_time() - self._lane.took_off_at[attempt])
+            age_seconds = min(age_seconds, trio.current_time() - flight.took_off_at)
         return age_seconds > seconds
 
     def _landed(self, attempt: int, *, seconds: float | None = None) -> OpenJob:

@@ -15,7 +15,7 @@ from wanrun.redaction import redacted_json
 from wanrun.types import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from wanrun.catalog import Catalog
@@ -45,6 +45,17 @@ class OpenJob:
         return self.planned is None or self.planned.action is not Action.DELIVER
 
 
+@dataclass(slots=True)
+class Flight:
+    """One task in flight: what its watcher needs at every look, so that the ledger is not asked each time."""
+
+    job: OpenJob
+    task_id: str
+    intended_at: float  #: epoch seconds
+    status: str | None  #: as last recorded
+    took_off_at: float  #: when this run heard of it, on trio's clock
+
+
 class Lane:
     """One provider: its client, how fast it may be asked, and what is in flight there."""
 
@@ -52,8 +63,7 @@ class Lane:
         self.provider, self.client = provider, client
         self.queries = RateLimiter(provider.limits.queries_per_second)
         self.flight = trio.CapacityLimiter(math.inf)  # lowered once the resumed tasks hold their places
-        self.in_flight: dict[int, OpenJob] = {}  # attempt -> its job
-        self.took_off_at: dict[int, float] = {}  # attempt -> when, on trio's clock
+        self.in_flight: dict[int, Flight] = {}  # by attempt
         self.arrival = trio.Event()  # something is in flight, or never will be
         self._creates: dict[str, RateLimiter] = {}
 
@@ -61,16 +71,18 @@ class Lane:
         """Return the limiter of one model's creates; the service counts them per model."""
         return self._creates.setdefault(model, RateLimiter(self.provider.limits.creates_per_second))
 
-    def took_off(self, attempt: int, job: OpenJob) -> None:
+    def took_off(self, attempt: Attempt, job: OpenJob) -> None:
         """Add a task to those that are watched; its place in the flight is held already."""
-        self.in_flight[attempt], self.took_off_at[attempt] = job, trio.current_time()
+        assert attempt.task_id is not None
+        now = trio.current_time()
+        self.in_flight[attempt.id] = Flight(job, attempt.task_id, attempt.intended_at, attempt.task_status, now)
         self.arrival.set()
 
     def landed(self, attempt: int) -> OpenJob:
         """Take a task from those that are watched and free its place."""
-        self.flight.release_on_behalf_of(("entry", self.in_flight[attempt].entry))
-        del self.took_off_at[attempt]
-        return self.in_flight.pop(attempt)
+        job = self.in_flight.pop(attempt).job
+        self.flight.release_on_behalf_of(("entry", job.entry))
+        return job
 
 
 @dataclass
@@ -106,7 +118,7 @@ class Work:
             job = self.open[attempt.entry]
             lane = self.lanes[job.provider]
             lane.flight.acquire_on_behalf_of_nowait(("entry", job.entry))
-            lane.took_off(attempt.id, job)
+            lane.took_off(attempt, job)
         for attempt in self.ledger.attempts_in(AttemptState.SUCCEEDED, entries):
             self.to_fetch.send_nowait(attempt.id)
         for job in self.jobs:
@@ -124,10 +136,19 @@ class Work:
 
     def emit(self, name: EventName, job: OpenJob | None = None, /, **data: JSON) -> None:
         """Write an event to the ledger and, once it is on disk, tell everybody who listens."""
-        told = {key: redacted_json(value) for key, value in data.items()}  # a plugin's words, or a server's, are in it
-        event = Event(name, self.world.now(), self.run, job.address if job else None, told)
+        event = self._event(name, job, data)
         self.ledger.note(event)
         self.ledger.once_committed(lambda: self.observe(event))
+
+    def emit_soon(self, name: EventName, job: OpenJob | None = None, /, **data: JSON) -> None:
+        """Tell everybody who listens at once of what is worth no write of its own: it goes with the next one."""
+        event = self._event(name, job, data)
+        self.ledger.note_soon(event)
+        self.observe(event)
+
+    def _event(self, name: EventName, job: OpenJob | None, data: Mapping[str, JSON]) -> Event:
+        told = {key: redacted_json(value) for key, value in data.items()}  # a plugin's words, or a server's, are in it
+        return Event(name, self.world.now(), self.run, job.address if job else None, told)
 
     def settle(self, job: OpenJob) -> None:
         """Take a job from the open ones: it rests where its ledger entry says."""
@@ -143,7 +164,7 @@ class Work:
 
     def settle_unsubmitted(self) -> None:
         """Leave every job that has no task for another run; called when submitting has stopped."""
-        flying = {job.entry for lane in self.lanes.values() for job in lane.in_flight.values()}
+        flying = {flight.job.entry for lane in self.lanes.values() for flight in lane.in_flight.values()}
         for entry in self.waiting_for_submission(self.open.values(), flying):
             self.open.pop(entry)
         self._close_if_done()

@@ -25,6 +25,7 @@ class Database:
         self._connection, self._name, self._now = connection, name, now
         self._depth = 0
         self._committed: list[Callable[[], None]] = []  # to be called when the transaction is on disk
+        self._later: list[tuple[str, dict[str, object]]] = []  # writes that wait for a transaction to go with
 
     @classmethod
     def open(cls, path: Path, *, now: Callable[[], float]) -> Self:
@@ -104,12 +105,16 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
         self._depth = 1
         try:
+            waited = len(self._later)
+            for statement, values in self._later[:waited]:
+                self._write(statement, **values)
             yield
         except BaseException:
             self._rollback()
             raise
         else:
             self._commit(COSTLY_COMMIT_TRIES if costly else 1)
+            del self._later[:waited]
         finally:
             self._depth = 0
             callbacks, self._committed = self._committed, []
@@ -157,6 +162,10 @@ class Database:
         with self.transaction(), self._errors():
             cursor = self._connection.execute(statement, values)
             return cursor.lastrowid or 0
+
+    def _write_later(self, statement: str, **values: object) -> None:
+        """Write with the next transaction, in the same commit."""
+        self._later.append((statement, values))
 
     def _read(self, statement: str, **values: object) -> list[sqlite3.Row]:
         with self._errors():

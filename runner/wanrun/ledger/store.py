@@ -60,14 +60,11 @@ class Ledger(Deliveries):
 
     def note(self, event: Event) -> None:
         """Append one event."""
-        self._write(
-            "INSERT INTO events (run, at, name, job, data) VALUES (:run, :at, :name, :job, :data)",
-            run=event.run,
-            at=event.at,
-            name=event.name.value,
-            job=event.job,
-            data=json.dumps(dict(event.data)),
-        )
+        self._write(_NOTE, **_columns(event))
+
+    def note_soon(self, event: Event) -> None:
+        """Append one event with whatever is written next; it is lost if nothing ever is."""
+        self._write_later(_NOTE, **_columns(event))
 
     # Entries
 
@@ -304,6 +301,12 @@ def account_words(account: str) -> str:
     return "the service itself" if account == "service" else f"the emulator account {account.partition(':')[2]}"
 
 
+def _columns(event: Event) -> dict[str, object]:
+    data = json.dumps(dict(event.data))
+    return {"run": event.run, "at": event.at, "name": event.name.value, "job": event.job, "data": data}
+
+
+_NOTE = "INSERT INTO events (run, at, name, job, data) VALUES (:run, :at, :name, :job, :data)"
 _MAY_INTEND = {
     None,
     AttemptState.WITHDRAWN,
