@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wanrun.client import StartOver, TaskStatus
+from wanrun.client import LinkRefused, StartOver, TaskStatus
 from wanrun.engine.artifacts import keep_download
 from wanrun.engine.patience import FIRST_PAUSE_SECONDS, Patience
 from wanrun.errors import ExitCode, JobRefused, KeyRefused, LinkExpired, ServiceError, Throttled, Unavailable
@@ -84,6 +84,10 @@ class _Fetcher:
                 if self._is_too_late():
                     raise
                 link, failure = None, Unavailable(f"{exc.message}; a fresh link is asked for")
+            except LinkRefused as exc:  # it leads where none may; the next one may not
+                if self._is_too_late():
+                    raise LinkExpired(exc.message) from exc
+                link, failure = None, exc
             except (Throttled, Unavailable) as exc:
                 failure = exc
             if isinstance(failure, StartOver):
@@ -97,9 +101,9 @@ class _Fetcher:
     async def _fresh_link(self) -> str:
         task_id = self._attempt.task_id
         assert task_id is not None
-        await self._lane.queries.wait()
         try:
-            task = await self._lane.client.query(task_id)
+            async with self._lane.queries.call():
+                task = await self._lane.client.query(task_id)
         except Throttled as exc:
             self._lane.queries.slow_down(exc.retry_after_seconds or FIRST_PAUSE_SECONDS)
             raise

@@ -6,6 +6,7 @@ and the engine must be able to live through hours in virtual time. Never used ar
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import trio
@@ -88,9 +89,8 @@ async def patiently(
     """Make a call, and again while `Throttled` or `Unavailable` comes back; raises the last one past patience."""
     patience = Patience(work, lane, limiter, what)
     while True:
-        if limiter is not None:
-            await limiter.wait()
         try:
-            return await call()
+            async with limiter.call() if limiter is not None else nullcontext():
+                return await call()
         except (Throttled, Unavailable) as exc:
             await patience.wait_after(exc)

@@ -133,9 +133,9 @@ async def _submit(work: Work, lane: Lane, prepared: Prepared) -> None:
     patience: Patience | None = None
     await lane.flight.acquire_on_behalf_of(place)
     while True:
-        await lane.creates(job.model).wait()
-        patience = patience or Patience(work, lane, lane.creates(job.model), "creates")
-        again = await _create_once(work, lane, prepared)
+        async with lane.creating, lane.creates(job.model).call():
+            patience = patience or Patience(work, lane, lane.creates(job.model), "creates")
+            again = await _create_once(work, lane, prepared)
         if again is None:
             break
         try:

@@ -38,9 +38,9 @@ class TaskList:
         """
         found: dict[str, TaskRow] = {}
         for number in range(1, PAGES_AT_MOST + 1):
-            await self._lane.queries.wait()
             try:
-                page = await self._lane.client.list_tasks(page_no=number)
+                async with self._lane.queries.call():
+                    page = await self._lane.client.list_tasks(page_no=number)
             except ServiceError as exc:
                 self._failed(exc)
                 return found

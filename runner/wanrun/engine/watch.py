@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 TASK_LIFE_SECONDS = 24 * 3600  #: that the service keeps a task and its result
 OVERDUE_SECONDS = TASK_LIFE_SECONDS + 3600  #: a task that has not ended by then is not waited for
-QUERIES_AT_ONCE = 4  #: when many tasks end together
+QUERIES_AT_ONCE = 3  #: when many tasks end together
 QUERIES_AT_LEAST = 10  #: in vain, before a task is left to another run, however long they took
 UNKNOWN_LOOKS = 3  #: in a row, and
 UNKNOWN_SECONDS = 120  #: this long, before `UNKNOWN` is believed of a task that is young
@@ -111,9 +111,9 @@ class _Watcher:
                     nursery.start_soon(query_some)
 
     async def _query(self, attempt: int) -> None:
-        await self._lane.queries.wait()
         try:
-            task = await self._lane.client.query(self._lane.in_flight[attempt].task_id)
+            async with self._lane.queries.call():
+                task = await self._lane.client.query(self._lane.in_flight[attempt].task_id)
         except ServiceError as exc:
             self._not_answered(attempt, exc)
             return

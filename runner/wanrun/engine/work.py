@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from wanrun.types import JSON
     from wanrun.vault import Vault
 
+CREATES_AT_ONCE = 3  #: that await their reply: each may have been paid for in vain, should this process die
+
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
@@ -63,6 +65,7 @@ class Lane:
         self.provider, self.client = provider, client
         self.queries = RateLimiter(provider.limits.queries_per_second)
         self.flight = trio.CapacityLimiter(math.inf)  # lowered once the resumed tasks hold their places
+        self.creating = trio.CapacityLimiter(CREATES_AT_ONCE)
         self.in_flight: dict[int, Flight] = {}  # by attempt
         self.arrival = trio.Event()  # something is in flight, or never will be
         self._creates: dict[str, RateLimiter] = {}
