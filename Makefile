@@ -3,6 +3,7 @@
 #   make demo    a small batch against the embedded emulator: no key, no network, no cost
 #   make test    the whole test suite
 #   make bench   measure everything again, in about thirteen minutes, and write docs/performance.md
+#   make chaos   prove again what is promised about money and results, and write docs/reliability.md
 #   make check   formatting, lint, types, import layers and the quick tests, in under a minute
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml README.md $(shell find runner plugins schemas -type f -not -name '*.pyc')
 
-.PHONY: demo test check lint docs clean
+.PHONY: demo test check lint docs bench chaos clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -49,6 +50,9 @@ docs: $(VENV)/.installed $(VENV)/.developer
 
 bench: $(VENV)/.installed $(VENV)/.developer
 	$(BIN)/python -m benchmarks
+
+chaos: $(VENV)/.installed $(VENV)/.developer
+	PYTHONPATH=tests $(BIN)/python -m chaos
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

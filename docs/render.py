@@ -19,7 +19,8 @@ def commands() -> str:
     """Return the page."""
     parts = [HEAD, _section("wanrun", app, None)]
     with click.Context(app, info_name="wanrun", max_content_width=100, terminal_width=100) as parent:
-        parts += [_section(f"wanrun {name}", _command(parent, name), parent) for name in COMMANDS]
+        for name in COMMANDS:
+            parts += _sections(f"wanrun {name}", _command(parent, name), parent)
     return "\n".join(parts)
 
 
@@ -27,6 +28,15 @@ def _command(parent: click.Context, name: str) -> click.Command:
     command = app.get_command(parent, name)
     assert command is not None
     return command
+
+
+def _sections(title: str, command: click.Command, parent: click.Context) -> list[str]:
+    """Return the section of a command, and those of its own commands if it is a group of some."""
+    parts = [_section(title, command, parent)]
+    if isinstance(command, click.Group):
+        with click.Context(command, info_name=title.rpartition(" ")[2], parent=parent) as context:
+            parts += [_section(f"{title} {name}", inner, context) for name, inner in command.commands.items()]
+    return parts
 
 
 def _section(title: str, command: click.Command, parent: click.Context | None) -> str:

@@ -69,10 +69,11 @@ class Simulation:
         account = options.pop("account", self.account)
         transport = options.pop("transport", None) or account_transport(account)
         observe = options.pop("observe", self.events.append)
+        now = options.pop("now", self.clock)  # a wall clock that is wrong, or that somebody sets
         return await api.run_async(
             specs,
             api.Setup(folder=self.folder, environ=self.environ | ({"DASHSCOPE_API_KEY": key} if key else {})),
-            world=World(now=self.clock, random=random.Random(1), to_thread=run_inline),
+            world=World(now=now, random=random.Random(1), to_thread=run_inline),
             transport=transport,
             observe=observe,
             **options,

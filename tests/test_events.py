@@ -28,7 +28,8 @@ TROUBLE: list[dict[str, Any]] = [
     {"on": "create", "prompt": "of refused", "do": {"status": 400, "code": "InvalidParameter", "message": "no"}},
     {"on": "create", "prompt": "of failed", "do": {"fail": {"code": "DataInspectionFailed", "message": "no\nnever"}}},
     {"on": "create", "prompt": "of anew", "times": 1, "do": {"fail": {"code": "InternalError", "message": "again"}}},
-    {"on": "create", "prompt": "of held", "do": {"reset": "after"}},
+    {"on": "create", "prompt": "of found", "do": {"reset": "after"}},
+    {"on": "create", "prompt": "of held", "do": {"reset": "after", "unknown_after_seconds": 0}},
     {"on": "query", "nth": 1, "do": {"status": 429, "retry_after": 3}},
 ]
 SPEC = """\
@@ -37,7 +38,7 @@ sinks:
 jobs:
 """ + "".join(
     f"  - {{id: {name}, prompt: prompt of {name}, media: [{{video: https://example.com/{name}.mp4}}]}}\n"
-    for name in ("fine", "refused", "failed", "anew", "held", "taken")
+    for name in ("fine", "refused", "failed", "anew", "found", "held", "taken")
 )
 
 
@@ -106,6 +107,9 @@ async def test_every_event_of_a_hard_life_fits_the_schema(
     lost = sim.clips("late", name="late.yaml")
     with trio.move_on_after(20):
         await sim.run(lost)
+    await trio.sleep(0.9 * DAY_SECONDS)
+    sim.faults({"on": "download", "do": {"status": 503}})
+    await sim.run(lost)
     await trio.sleep(2 * DAY_SECONDS)
 
     outcome = await sim.run(lost)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -44,13 +43,6 @@ def messages(report: InputReport) -> list[str]:
     return [problem.message for problem in report.problems]
 
 
-@pytest.fixture(params=["with PyAV", "without PyAV"])
-def pyav(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the test twice; Python refuses to import a module that `sys.modules` holds as None."""
-    if request.param == "without PyAV":
-        monkeypatch.setitem(sys.modules, "av", None)
-
-
 def test_good_media_have_no_problems(tmp_path: Path) -> None:
     """A video and a picture inside the limits pass without a word."""
     make_video(tmp_path / "clip.mp4", seconds=2)
@@ -61,7 +53,6 @@ def test_good_media_have_no_problems(tmp_path: Path) -> None:
     assert report == InputReport((), ())
 
 
-@pytest.mark.usefixtures("pyav")
 @pytest.mark.parametrize(
     ("seconds", "size", "message"),
     [
@@ -188,18 +179,6 @@ def test_asking_for_more_than_the_input_has_is_a_note(tmp_path: Path) -> None:
 
     assert report.problems == ()
     assert report.notes == ("hero/s5: parameters.duration asks for 5 s, and clip.mp4 is 2.0 s long (and 1 more job)",)
-
-
-def test_without_pyav_a_note_says_what_was_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One note counts the videos, however many jobs name them."""
-    make_video(tmp_path / "clip.mp4", seconds=2)
-    monkeypatch.setitem(sys.modules, "av", None)
-
-    report = check_inputs([job(tmp_path, video("clip.mp4"), id_=f"s{n}") for n in range(3)], CATALOG)
-
-    assert report.notes == (
-        'PyAV is not installed, so 1 video was checked by headers only: pip install "wanrun[media]"',
-    )
 
 
 def test_what_the_specs_own_check_refuses_is_left_to_it(tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
-"""What `media` promises: the facts of pictures and videos, with and without PyAV, and no crash on anything else."""
+"""What `media` promises: the facts of pictures and videos, and no crash on anything else."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,17 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from media_files import make_picture, make_video, png
-from wanrun.media import MediaFacts, ProbeError, has_pyav, probe
+from wanrun.media import MediaFacts, ProbeError, probe
 
 
-@pytest.fixture(params=["with PyAV", "without PyAV"])
-def pyav(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the test twice; Python refuses to import a module that `sys.modules` holds as None."""
-    if request.param == "without PyAV":
-        monkeypatch.setitem(sys.modules, "av", None)
-
-
-@pytest.mark.usefixtures("pyav")
 @pytest.mark.parametrize(("name", "format_"), [("x.mp4", "mp4"), ("x.mov", "mov")])
 def test_facts_of_a_video(tmp_path: Path, name: str, format_: str) -> None:
     """A video has size, length, sound and format, however it is looked at."""
@@ -85,7 +75,6 @@ def test_lossless_webp_and_bmp_of_all_headers_are_read(tmp_path: Path) -> None:
     assert found == [(300, 260, True), (300, 260, False), (300, 260, True)]
 
 
-@pytest.mark.usefixtures("pyav")
 def test_a_video_that_was_cut_short_is_refused(tmp_path: Path) -> None:
     """Half a download is an error, though libraries play the half that is there."""
     path = make_video(tmp_path / "x.mp4", flags="faststart")
@@ -95,7 +84,6 @@ def test_a_video_that_was_cut_short_is_refused(tmp_path: Path) -> None:
         probe(path)
 
 
-@pytest.mark.usefixtures("pyav")
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -119,7 +107,6 @@ def test_garbage_is_a_probe_error(tmp_path: Path, data: bytes, message: str) -> 
         probe(path)
 
 
-@pytest.mark.usefixtures("pyav")
 def test_a_codec_that_is_not_known_here_is_left_to_the_service(tmp_path: Path) -> None:
     """A video that this machine cannot decode still has a length."""
     path = make_video(tmp_path / "x.mp4")
@@ -148,12 +135,3 @@ def test_noise_behind_a_picture_header_gives_probe_errors_only(tmp_path: Path, h
 
     with suppress(ProbeError):
         assert probe(path).width
-
-
-def test_looking_for_pyav_does_not_import_it() -> None:
-    """The library is large; a run without videos never loads it."""
-    code = "import sys, wanrun.media as m; print(m.has_pyav(), 'av' in sys.modules)"
-
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-
-    assert printed.split() == [str(has_pyav()), "False"]

@@ -42,6 +42,18 @@ LINES: dict[EventName, tuple[dict[str, Any], str | None]] = {
         {"stage": "task", "message": "inappropriate\n  content", "code": "DataInspectionFailed"},
         "spring/coat: failed: inappropriate content (DataInspectionFailed)",
     ),
+    EventName.RESULT_EXPIRING: (
+        {"task": "t-1", "gone_at": "2026-03-01T12:20:00Z", "seconds": 12228},
+        "spring/coat: not fetched yet, and gone in 3.4 h",
+    ),
+    EventName.JOB_UNSURE: (
+        {"message": "create: no answer in 60 s"},
+        "spring/coat: unsure: create: no answer in 60 s. Its task is looked for, nothing is sent again",
+    ),
+    EventName.JOB_ADOPTED: (
+        {"task": "t-1", "message": "no other task of that time has its prompt"},
+        "spring/coat: found as task t-1: no other task of that time has its prompt",
+    ),
     EventName.JOB_RETRIED: (
         {"stage": "task", "message": "oops", "code": None},
         "spring/coat: tried anew: oops",

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from wanrun.errors import ExitCode, SettingsError
-from wanrun.settings import BASE_URL_VARIABLE, Limits, Provider, Settings, load_settings, project_root
+from wanrun.money import Money
+from wanrun.settings import BASE_URL_VARIABLE, Budget, Limits, Provider, Settings, load_settings, project_root
 
 EVERY_KEY = """\
 [providers.default]
@@ -18,6 +19,9 @@ workspace = "ws-123"
 api_key_env = "OTHER_KEY"
 poll_seconds = 7.5
 patience_seconds = 60
+settle_seconds = 90
+scan_gap_seconds = 45
+link_networks = ["198.18.0.0/15", "fd00::/8"]
 
 [providers.default.limits]
 creates_per_second = 2
@@ -26,6 +30,10 @@ queries_per_second = 0.5
 
 [providers.lab]
 base_url = "http://127.0.0.1:8080/api/v1"
+
+[budget]
+max_cost = "200 CNY"
+confirm_above = "20.50 CNY"
 """
 
 
@@ -53,16 +61,20 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         api_key_env="OTHER_KEY",
         poll_seconds=7.5,
         patience_seconds=60,
+        settle_seconds=90,
+        scan_gap_seconds=45,
+        link_networks=("198.18.0.0/15", "fd00::/8"),
         limits=Limits(creates_per_second=2, tasks_in_flight=3, queries_per_second=0.5),
     )
     assert settings.providers["lab"] == Provider(name="lab", base_url="http://127.0.0.1:8080/api/v1")
+    assert settings.budget == Budget(max_cost=Money.parse("200 CNY"), confirm_above=Money.parse("20.50 CNY"))
 
 
 def test_no_key_goes_untried(tmp_path: Path) -> None:
     """Whoever adds a key adds it to the test above."""
     written = {line.partition(" = ")[0] for line in EVERY_KEY.splitlines() if " = " in line}
 
-    assert written == {item.name for kind in (Provider, Limits) for item in fields(kind)} - {"name", "limits"}
+    assert written == {item.name for kind in (Provider, Limits, Budget) for item in fields(kind)} - {"name", "limits"}
 
 
 def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
@@ -89,7 +101,11 @@ def test_there_is_always_a_default_provider(tmp_path: Path) -> None:
     assert set(settings.providers) == {"default", "lab"}
 
 
-KNOWN = "api_key_env, base_url, limits, patience_seconds, poll_seconds, region, workspace"
+KNOWN = (
+    "api_key_env, base_url, limits, link_networks, patience_seconds, poll_seconds, region, scan_gap_seconds, "
+    "settle_seconds, workspace"
+)
+AN_AMOUNT = 'give an amount with its currency, such as "200 CNY"'
 WHOLE = "give a whole number from 1 to 10000"
 WRONG = {
     'regoin = "beijing"': 'unknown key "providers.default.regoin"; did you mean "region"?',
@@ -111,6 +127,10 @@ WRONG = {
     "patience_seconds = inf": "providers.default.patience_seconds is Infinity; give a number above 0, below 1000000",
     "poll_seconds = true": "providers.default.poll_seconds is true; give a number above 0, below 1000000",
     "poll_seconds = 2020-01-01": 'providers.default.poll_seconds is "2020-01-01"; give a number above 0, below 1000000',
+    "link_networks = '10.0.0.0/8'": 'providers.default.link_networks is "10.0.0.0/8"; '
+    'give a list such as ["198.18.0.0/15"]',
+    "link_networks = ['10.0.0.1/8']": 'providers.default.link_networks is ["10.0.0.1/8"]; '
+    'give a list such as ["198.18.0.0/15"]',
     "limits = 3": "providers.default.limits is 3; give a table",
     "limits.tasks_in_flight = 2.0": "providers.default.limits.tasks_in_flight is 2.0; " + WHOLE,
     "limits.tasks_in_flight = 0": "providers.default.limits.tasks_in_flight is 0; " + WHOLE,
@@ -130,7 +150,12 @@ def test_a_wrong_key_is_named_with_what_to_give(tmp_path: Path, text: str, messa
 
 
 NO_TABLES = {
-    "[budget]\nmax = 3": 'unknown key "budget"; known here: providers, secrets',
+    "[bugdet]\nmax_cost = 3": 'unknown key "bugdet"; did you mean "budget"?',
+    "budget = 3": "budget is not a table; write [budget]",
+    "[budget]\nmax = 3": 'unknown key "budget.max"; known here: confirm_above, max_cost',
+    "[budget]\nmax_cost = 3": f"budget.max_cost is 3; {AN_AMOUNT}",
+    "[budget]\nmax_cost = '3'": f'budget.max_cost is "3"; {AN_AMOUNT}',
+    "[budget]\nconfirm_above = '-3 CNY'": f'budget.confirm_above is "-3 CNY"; {AN_AMOUNT}',
     "[provider.default]": 'unknown key "provider"; did you mean "providers"?',
     "providers = 3": "providers is not a table; write [providers.default]",
     "[providers]\ndefault = 3": "providers.default is not a table; write [providers.default]",
@@ -243,3 +268,17 @@ def test_a_key_is_a_secret() -> None:
 
     assert key.reveal() == "sk-canary"
     assert (str(key), repr(key), f"{key}") == ("***",) * 3
+
+
+@pytest.mark.parametrize(
+    ("provider", "region"),
+    [
+        pytest.param(Provider(), "singapore", id="nothing said"),
+        pytest.param(Provider(region="beijing"), "beijing", id="its own"),
+        pytest.param(Provider(base_url="https://a/api/v1"), "singapore", id="a base URL tells no region: the dearest"),
+        pytest.param(Provider(region="beijing", base_url="https://a/api/v1"), "singapore", id="the flag over a region"),
+    ],
+)
+def test_prices_are_those_of_the_region(provider: Provider, region: str) -> None:
+    """A budget counts by them, so where nobody can tell it counts too much rather than too little."""
+    assert provider.price_region == region

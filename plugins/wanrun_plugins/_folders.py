@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+FOLDER_MODE = 0o755  #: less the umask; whoever else may write into a folder may plant things in it
+
 DESCRIPTORS = {os.open, os.mkdir, os.stat, os.rename, os.unlink} <= os.supports_dir_fd and os.listdir in os.supports_fd
 
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -75,7 +77,7 @@ class Folder:
         self._refuse_link(name)
         with self._naming(name):
             with suppress(FileExistsError):
-                os.mkdir(self._at(name), dir_fd=self._fd)
+                os.mkdir(self._at(name), FOLDER_MODE, dir_fd=self._fd)
                 self.sync()
             if self._fd is None:
                 return Folder(_checked(self.path / name), None)
@@ -131,7 +133,7 @@ def _make(path: Path) -> None:
         return
     _make(path.parent)
     with suppress(FileExistsError):  # another delivery may have been quicker
-        path.mkdir()
+        path.mkdir(mode=FOLDER_MODE)
     _checked(path)
     if DESCRIPTORS:
         fd = os.open(path.parent, _FOLDER)

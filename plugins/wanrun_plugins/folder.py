@@ -12,6 +12,7 @@ import json
 import os
 from dataclasses import asdict
 from hashlib import sha256
+from pathlib import Path
 from secrets import token_hex
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ MADE_BY = "wanrun"  #: marks a sidecar as ours, so that it may be written again
 ADVICE = {
     getattr(errno, "EDQUOT", errno.ENOSPC): "free space",
     errno.ENOSPC: "free space",
+    errno.EIO: "see that the disk is well",
     errno.EACCES: "make the folder writable",
     errno.EPERM: "make the folder writable",
     errno.EROFS: "make the folder writable",
@@ -106,7 +108,7 @@ class FolderSink:
         self._write(folder, place.name, _checked_chunks(artifact), before)
 
     def _put_sidecar(self, folder: Folder, place: Place, delivery: Delivery) -> None:
-        name, content = place.name + SIDECAR_SUFFIX, _sidecar(delivery)
+        name, content = place.name + SIDECAR_SUFFIX, _sidecar(delivery, place)
         before = folder.entry(name)
         there = _read_sidecar(folder, name) if before else None
         if there == content:
@@ -182,9 +184,12 @@ def _changed(before: os.stat_result | None, now: os.stat_result | None) -> bool:
     return (before.st_ino, before.st_size, before.st_mtime_ns) != (now.st_ino, now.st_size, now.st_mtime_ns)
 
 
-def _sidecar(delivery: Delivery) -> bytes:
-    """Return what lets a ledger be rebuilt, in the same bytes each time it is delivered."""
-    job, artifact, usage = delivery.job, delivery.artifact, delivery.usage
+def _sidecar(delivery: Delivery, place: Place) -> bytes:
+    """Return what lets a ledger be rebuilt, in the same bytes each time it is delivered.
+
+    `wanrun ledger rebuild` reads it, those of earlier versions too: fields are added, never changed.
+    """
+    job, artifact, usage, sink = delivery.job, delivery.artifact, delivery.usage, delivery.sink
     facts: dict[str, Any] = {
         "made_by": MADE_BY,
         "sidecar_version": 1,
@@ -201,8 +206,19 @@ def _sidecar(delivery: Delivery) -> bytes:
         "usage": asdict(usage) if usage else None,
         "sha256": artifact.sha256,
         "bytes": artifact.bytes,
+        "account": delivery.account,
+        "spec_path": _way(job.spec_path, place.path.parent),
+        "sink": {"name": sink.name, "kind": sink.kind, "options": dict(sink.options)},
     }
     return (json.dumps(facts, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "backslashreplace")
+
+
+def _way(path: Path, folder: Path) -> str | None:
+    """Return how to get to a file from a folder, so that both may move together; None where no way leads there."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive
+        return None
 
 
 def _read_sidecar(folder: Folder, name: str) -> bytes:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
-from wanrun.errors import SpecError
+from wanrun.errors import SettingsError, SpecError
+from wanrun.fingerprint import media_key
 from wanrun.inputs import check_inputs
 from wanrun.plan import Plan, identify, make_plan, references
 from wanrun.project import check_name
@@ -13,10 +15,11 @@ from wanrun.spec import load
 from wanrun.types import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from wanrun.ledger import Entry
+    from wanrun.money import Money
     from wanrun.project import Project
     from wanrun.spec import Spec
     from wanrun.types import Identity, Job
@@ -29,6 +32,7 @@ class Batch:
     specs: tuple[Spec, ...]
     jobs: tuple[Job, ...]
     notes: tuple[str, ...]  #: what could not be checked, in words for people
+    seconds: Mapping[str, float] = field(default_factory=dict)  #: how long local videos are, by `media_key`
 
 
 def load_batch(paths: Sequence[Path], project: Project) -> Batch:
@@ -37,9 +41,37 @@ def load_batch(paths: Sequence[Path], project: Project) -> Batch:
         check_name(path.absolute())
     loaded = load(paths, catalog=project.catalog, providers=project.settings.providers)
     report = check_inputs(loaded.jobs, project.catalog)
-    if problems := loaded.problems + report.problems:
+    budget = project.settings.budget
+    if problems := [*loaded.problems, *report.problems, *_budget_problems(loaded.specs, project)]:
         raise SpecError(_in_file_order(problems, paths))
-    return Batch(loaded.specs, tuple(_in_sandbox(job, project) for job in loaded.jobs), report.notes)
+    for name, money in (("max_cost", budget.max_cost), ("confirm_above", budget.confirm_above)):
+        if money is not None:
+            check_currency(money, f"{project.settings.file}: budget.{name}", loaded.jobs, project)
+    jobs = tuple(_in_sandbox(job, project) for job in loaded.jobs)
+    return Batch(loaded.specs, jobs, report.notes, report.seconds)
+
+
+def check_currency(money: Money, what: str, jobs: Iterable[Job], project: Project) -> None:
+    """Raise `SettingsError` when the jobs are not all billed in the currency of an amount that is `what`."""
+    if fault := _currency_fault(money, jobs, project):
+        raise SettingsError(f"{what} {fault}")
+
+
+def _budget_problems(specs: Iterable[Spec], project: Project) -> Iterator[Problem]:
+    for spec in specs:
+        if spec.budget and (fault := _currency_fault(spec.budget.max_cost, spec.jobs, project)):
+            yield Problem(spec.budget.position, f"budget.max_cost {fault}")
+
+
+def _currency_fault(money: Money, jobs: Iterable[Job], project: Project) -> str | None:
+    """Say, to go behind the name of an amount, why it cannot be compared with what the jobs cost."""
+    for provider, model in dict.fromkeys((job.provider, job.model) for job in jobs):
+        price = project.price(provider, model)
+        if price is None or price.of_any_task() is None:
+            return f'cannot be kept: what {model} costs at "{provider}" is not known; leave one of the two out'
+        if price.currency != money.currency:
+            return f"is in {money.currency}, but {model} is billed in {price.currency}; give an amount in that currency"
+    return None
 
 
 def _in_file_order(problems: Iterable[Problem], paths: Sequence[Path]) -> list[Problem]:
@@ -67,7 +99,7 @@ def plan_batch(
     problems = [found for found in identified.values() if isinstance(found, Problem)]
     if problems:
         raise SpecError(_in_file_order(problems, [spec.path for spec in batch.specs]))
-    return make_plan(
+    plan = make_plan(
         batch.jobs,
         {key: found for key, found in identified.items() if not isinstance(found, Problem)},
         entries,
@@ -76,6 +108,18 @@ def plan_batch(
         root=project.settings.root,
         retry_failed=retry_failed,
     )
+    return _priced(plan, batch, project)
+
+
+def _priced(plan: Plan, batch: Batch, project: Project) -> Plan:
+    """Return the plan with what a task for each job costs at most."""
+    price_at = cache(project.price)
+
+    def cost(job: Job) -> Money | None:
+        price = price_at(job.provider, job.model)
+        return price.of_job(job, lambda ref: batch.seconds.get(media_key(ref))) if price else None
+
+    return Plan(tuple(replace(planned, cost=cost(planned.job)) for planned in plan.jobs))
 
 
 def identify_batch(batch: Batch, project: Project) -> Mapping[str, Identity | Problem]:

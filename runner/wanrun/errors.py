@@ -24,9 +24,10 @@ Anything that is not a `WanrunError` is our bug and keeps its traceback.
 
 from __future__ import annotations
 
+import errno
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,8 +47,26 @@ class ExitCode(IntEnum):
     CHANGES = 6  #: `plan --exit-code`: something to do
     LOST = 7  #: a result that was paid for is lost or abandoned
     BUG = 70
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
+
+
+_QUOTA = getattr(errno, "EDQUOT", errno.ENOSPC)  # Windows has none
+PASSING = frozenset({errno.ENOSPC, _QUOTA, errno.EIO})  #: what the same command gets over once the disk is well
+_ADVICE = {
+    errno.EIO: "see that the disk is well, then run again",
+    errno.EACCES: "make it writable",
+    errno.EPERM: "make it writable",
+    errno.EROFS: "make it writable",
+    _QUOTA: "free space or raise the quota, then run again",
+    errno.ENOSPC: "free space, then run again",
+}
+
+
+def disk_advice(exc: OSError) -> str:
+    """Return what a person does about a file or folder that the system would not let us use."""
+    return _ADVICE.get(exc.errno or 0, "mend that, then run again")
 
 
 class WanrunError(Exception):
@@ -106,6 +125,13 @@ class LedgerError(WanrunError):
     """The ledger cannot be read or written."""
 
     is_busy = False  #: somebody else was using the file just then
+
+    @classmethod
+    def of(cls, path: object, exc: OSError) -> Self:
+        """Return the error of a file that the system would not let us use; running again helps if it may pass."""
+        error = cls(f"{path}: {exc.strerror}; wanrun keeps its ledger and artifacts there: {disk_advice(exc)}")
+        error.exit_code = ExitCode.UNFINISHED if exc.errno in PASSING else ExitCode.INVALID
+        return error
 
 
 class LedgerBusy(LedgerError):

@@ -25,12 +25,15 @@ class EventName(StrEnum):
     JOB_PREPARED = "job_prepared"  #: its media can be read by the service
     JOB_SUBMITTED = "job_submitted"  #: a task exists; its id is on disk
     JOB_RUNNING = "job_running"  #: the service works on the task
+    RESULT_EXPIRING = "result_expiring"  #: a result that is not fetched yet has only hours left
     JOB_FETCHED = "job_fetched"  #: the artifact is in the artifact store, checked
     DELIVERED = "delivered"  #: one sink has given its receipt
     DELIVERY_FAILED = "delivery_failed"  #: one sink has not; the artifact is kept
     JOB_DONE = "job_done"
     JOB_FAILED = "job_failed"  #: refused, failed or never prepared; not billed
-    JOB_RETRIED = "job_retried"  #: a task failed by a fault of the service; the job gets another one
+    JOB_UNSURE = "job_unsure"  #: a create got no usable answer; whether it made a task is being found out
+    JOB_ADOPTED = "job_adopted"  #: the task of such a create was found; its id is on disk
+    JOB_RETRIED = "job_retried"  #: no task, or one that is not billed, came of it; the job gets another one
     JOB_HELD = "job_held"  #: a person must decide, or it might be paid for twice
     JOB_LOST = "job_lost"  #: paid, and no longer to be had
     WAITING = "waiting"  #: throttled or unreachable; says until when

@@ -15,7 +15,7 @@ from wanrun.types import SecretName, SecretTemplate
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from wanrun.types import JSON, Identity, Job, SinkRef
+    from wanrun.types import JSON, Identity, Job, MediaRef, SinkRef
 
 FINGERPRINT_VERSION = "1"
 PROMPT_CHARACTERS = 5000  #: of a prompt that the service keeps, and so echoes
@@ -38,6 +38,11 @@ def fingerprint(job: Job, identities: Sequence[Identity]) -> str:
 def prompt_key(job: Job) -> str:
     """Return what creates must differ in to be told apart by what the service echoes: model and prompt as kept."""
     return digest({"model": job.model, "prompt": (job.prompt or "")[:PROMPT_CHARACTERS]})
+
+
+def media_key(ref: MediaRef) -> str:
+    """Return what two references that are certainly the same input have in common."""
+    return digest({"kind": ref.kind, "options": dict(ref.options), "folder": str(ref.folder)})
 
 
 def options_digest(sink: SinkRef, place: str) -> str:

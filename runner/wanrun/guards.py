@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from wanrun.errors import PluginError, WanrunError, plain_errors
 from wanrun.hookspecs import Sink, Source
 from wanrun.redaction import redacted
+from wanrun.text import without_queries
 from wanrun.types import Identity, MediaUrl, Receipt
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from wanrun.hookspecs import DeliverContext, PrepareContext
     from wanrun.types import Delivery, Job, MediaRef, SinkRef
-
-QUERY = re.compile(r"(\w+://[^\s?#'\"]*)[?#][^\s'\"]*")  #: of a link in a text; it may sign the link
 
 #: What the core cannot do without in an answer: field, type, and the type as a message calls it.
 _FACTS: dict[type, dict[str, tuple[type, str]]] = {
@@ -60,7 +58,7 @@ class Origin:
 
 def said(exc: BaseException) -> str:
     """Return an error of foreign code as one line: its class and what it says first, without the queries of links."""
-    first = QUERY.sub(r"\1?...", next(iter(redacted(str(exc)).splitlines()), ""))
+    first = without_queries(next(iter(redacted(str(exc)).splitlines()), ""), "?...")
     return f"{type(exc).__name__}: {first}" if first else type(exc).__name__
 
 

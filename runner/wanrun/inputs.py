@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wanrun.errors import PluginError, SourceError
-from wanrun.fingerprint import digest
-from wanrun.media import ProbeError, has_pyav, probe
+from wanrun.fingerprint import digest, media_key
+from wanrun.media import ProbeError, probe
 from wanrun.types import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from wanrun.catalog import Catalog
@@ -30,6 +30,7 @@ class InputReport:
 
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
+    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)  #: of local videos, by `media_key`
 
 
 def check_inputs(jobs: Iterable[Job], catalog: Catalog) -> InputReport:
@@ -40,11 +41,12 @@ def check_inputs(jobs: Iterable[Job], catalog: Catalog) -> InputReport:
     files = _Files()
     problems: list[Problem] = []
     notes: list[str] = []
+    seconds: dict[str, float] = {}
     for use in _uses(jobs, catalog):
-        messages, hints = _check(use, catalog, files)
+        messages, hints = _check(use, catalog, files, seconds)
         problems += [Problem(use.ref.position, _line(message) + _more(len(use.jobs))) for message in messages]
         notes += hints
-    return InputReport(tuple(sorted(problems)), (*notes, *files.notes()))
+    return InputReport(tuple(sorted(problems)), tuple(notes), seconds)
 
 
 @dataclass(slots=True)
@@ -75,13 +77,6 @@ class _Files:
             raise facts
         return facts
 
-    def notes(self) -> Iterator[str]:
-        """Yield what should be known about how the files were looked at."""
-        videos = sum(not isinstance(facts, ProbeError) and facts.kind == "video" for facts in self._facts.values())
-        if videos and not has_pyav():
-            what = "1 video was" if videos == 1 else f"{videos} videos were"
-            yield f'PyAV is not installed, so {what} checked by headers only: pip install "wanrun[media]"'
-
 
 def _uses(jobs: Iterable[Job], catalog: Catalog) -> list[_Use]:
     """Group the references of all jobs; what the spec's own check refuses (unknown kinds, models) is left out."""
@@ -102,8 +97,8 @@ def _asked_seconds(job: Job) -> float:
     return asked if isinstance(asked, int | float) else 0
 
 
-def _check(use: _Use, catalog: Catalog, files: _Files) -> tuple[list[str], list[str]]:
-    """Return what is wrong with one reference, and what is only odd."""
+def _check(use: _Use, catalog: Catalog, files: _Files, seconds: dict[str, float]) -> tuple[list[str], list[str]]:
+    """Return what is wrong with one reference, and what is only odd; notes how long it is."""
     source = catalog.source(use.ref.kind)
     try:
         path = source.locate(use.ref)
@@ -117,6 +112,8 @@ def _check(use: _Use, catalog: Catalog, files: _Files) -> tuple[list[str], list[
         facts = files.facts(path)
     except ProbeError as exc:
         return [f"{name} {exc}; {use.model.name} takes {_listed(use.limits.formats)}"], []
+    if facts.seconds is not None:
+        seconds[media_key(use.ref)] = facts.seconds
     return [f"{name} {text}" for text in _problems(use, facts)], list(_oddities(use, facts, name))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +61,10 @@ class Model:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Model:
-        """Build a model from the content of a model file; a missing or odd field raises KeyError or TypeError."""
+        """Build a model from the content of a model file; a missing or odd field raises.
+
+        KeyError, TypeError, ValueError or ArithmeticError, as it comes.
+        """
         media = {
             name: MediaLimits(**{**limits, "formats": tuple(limits["formats"])})
             for name, limits in data["media"].items()
@@ -78,8 +83,18 @@ class Model:
             limits=ServiceLimits(**data["limits"]),
             sizes=sizes,
             defaults=data.get("defaults", {}),
-            prices=tuple(data["prices"]),
+            prices=tuple(_checked_price(price) for price in data["prices"]),
         )
+
+
+def _checked_price(price: Mapping[str, Any]) -> Mapping[str, JSON]:
+    """Return a price as it is, if money can be counted by it: a region, a currency, and amounts above zero."""
+    amounts = [Decimal(str(amount)) for amount in price["per_second"].values()]
+    if not amounts or not all(amount.is_finite() and amount > 0 for amount in amounts):
+        raise ValueError("per_second needs amounts above zero")
+    if not (isinstance(price["region"], str) and re.fullmatch("[A-Z]{3}", price["currency"])):
+        raise ValueError("a price needs a region and a currency such as CNY")
+    return price
 
 
 def schemas_folder() -> Path:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_INDEX_BYTES = 16 * 1024 * 1024  #: of a `moov` box; ten seconds of video need some ten thousand
 MAX_BOXES = 100_000  #: at the top of one file
+MAX_BOXES_INSIDE = 1000  #: of one other box; some ten are usual
+MAX_TRACKS = 100
 
 _UNKNOWN_DURATION = (0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 _TOP_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"sidx", b"moof"})
@@ -114,7 +118,10 @@ def _content(file: BinaryIO, start: int, end: int) -> bytes:
 
 
 def _facts(index: memoryview, has_data: bool, file_bytes: int) -> Mp4Facts:
-    tracks = [_track(content) for kind, content in _boxes(index) if kind == b"trak"]
+    contents = [content for kind, content in _boxes(index) if kind == b"trak"]
+    if len(contents) > MAX_TRACKS:
+        raise Mp4Error("it has too many tracks")
+    tracks = [_track(content) for content in contents]
     video = next((track for track in tracks if track.handler == b"vide"), None)
     return Mp4Facts(
         duration_seconds=_movie_seconds(index, tracks),
@@ -129,7 +136,9 @@ def _facts(index: memoryview, has_data: bool, file_bytes: int) -> Mp4Facts:
 def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     """Yield kind and content of every box in a container's content."""
     position = 0
-    while len(data) - position >= 8:  # fewer: padding, which QuickTime writes
+    for _ in range(MAX_BOXES_INSIDE):
+        if len(data) - position < 8:  # padding, which QuickTime writes
+            return
         size, kind = struct.unpack_from(">I4s", data, position)
         start = position + 8
         if size == 1:
@@ -139,6 +148,7 @@ def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
             raise Mp4Error(f"a box in its index has the impossible size {size}")
         yield kind, data[start:end]
         position = end
+    raise Mp4Error("a box in its index holds too many others")
 
 
 def _find(data: memoryview, *path: bytes) -> memoryview | None:
@@ -207,11 +217,15 @@ def _size(table: memoryview) -> tuple[int | None, int | None]:
 
 def _last_chunk(table: memoryview) -> int:
     """Return the largest offset of `stco`, or of `co64` in large files."""
-    for kind, width in ((b"stco", 4), (b"co64", 8)):
+    for kind, code in ((b"stco", "I"), (b"co64", "Q")):
         offsets = _find(table, kind)
         if offsets is not None:
+            numbers = array(code)  # millions of them, at worst
             count = _number(offsets, 4, 4)
-            if 8 + count * width > len(offsets):
+            if 8 + count * numbers.itemsize > len(offsets):
                 raise Mp4Error("a box in its index is too short for what it should hold")
-            return max((_number(offsets, 8 + n * width, width) for n in range(count)), default=-1)
+            numbers.frombytes(offsets[8 : 8 + count * numbers.itemsize])
+            if sys.byteorder == "little":
+                numbers.byteswap()
+            return max(numbers, default=-1)
     return -1

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wanrun.engine.work import OpenJob
-from wanrun.ledger import FLYING
+from wanrun.ledger import FLYING, AttemptState
 from wanrun.plan import is_left_behind
 from wanrun.types import Action, State
 
@@ -33,10 +33,10 @@ def open_jobs(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> lis
 
 def _entry(planned: PlannedJob, ledger: Ledger, project: Project) -> int:
     job, spec_path = planned.job, project.recorded(planned.job.spec_path)
+    if planned.entry is not None and planned.state is State.MOVED:
+        ledger.move(planned.entry.id, address=job.address, spec_path=spec_path)
     if planned.entry is None or planned.action is Action.SUBMIT:
         return ledger.enter(job, fingerprint=planned.fingerprint, spec_path=spec_path)
-    if planned.state is State.MOVED:
-        ledger.move(planned.entry.id, address=job.address, spec_path=spec_path)
     ledger.wanted(planned.entry.id)
     return planned.entry.id
 
@@ -57,12 +57,12 @@ def _provider(planned: PlannedJob) -> str:
 
 
 def _left_behind(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> list[OpenJob]:
-    """Return what is in flight for these specs though they no longer ask for it: paid, so it is fetched and kept."""
-    asked = {planned.entry.id for planned in plan.jobs if planned.entry is not None}
+    """Return what is in flight or unsure for these specs though they no longer ask for it: paid, so it is fetched and kept."""
+    asked = {planned.entry.id for planned in (*plan.jobs, *plan.others) if planned.entry is not None}
     loaded = {project.recorded(spec.path.resolve()) for spec in batch.specs}
     return [
         OpenJob(entry.id, entry.address, entry.provider, entry.model, None)
         for entry in ledger.entries()
         if entry.id not in asked and is_left_behind(entry, loaded, project.settings.root)
-        if entry.attempt is not None and entry.attempt.state in FLYING
+        if entry.attempt is not None and entry.attempt.state in (*FLYING, AttemptState.UNSURE)
     ]

@@ -6,18 +6,20 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wanrun.engine.expiring import is_expiring
 from wanrun.engine.stop import gravest
 from wanrun.errors import ExitCode
-from wanrun.ledger import FLYING
+from wanrun.ledger import FLYING, AttemptState
 from wanrun.plan import is_delivered, standing
 from wanrun.types import State
+from wanrun.words import hours
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from wanrun.engine.work import OpenJob
-    from wanrun.ledger import Entry
+    from wanrun.ledger import Entry, Spent
     from wanrun.plan import Plan, PlannedJob
 
 
@@ -44,6 +46,8 @@ class Outcome:
     notes: tuple[str, ...]  #: what could not be checked, known before anything was done
     run_notes: tuple[str, ...]  #: what came up during the run
     ledger: Path
+    spent: Mapping[str, Spent]  #: over the life of the ledger, by currency
+    spent_by_run: Mapping[str, Spent]  #: by what this run submitted
 
     def counts(self) -> Mapping[State, int]:
         """Return how many jobs are in each state that occurs."""
@@ -66,10 +70,26 @@ def overall(jobs: Iterable[JobOutcome], codes: Iterable[ExitCode]) -> ExitCode:
 
 def still_flying(entries: Iterable[Entry], resumed: Collection[int]) -> list[str]:
     """Say which results this run went for although no spec asks for them any more, and did not bring home."""
+    mine = [(entry, entry.attempt) for entry in entries if entry.id in resumed and entry.attempt is not None]
+    flying = [
+        f"{entry.address}: the result of an earlier version (task {attempt.task_id}) is not fetched yet"
+        for entry, attempt in mine
+        if attempt.state in FLYING
+    ]
+    unsure = [
+        f"{entry.address}: whether an earlier version has a task is not found out yet"
+        for entry, attempt in mine
+        if attempt.state is AttemptState.UNSURE
+    ]
+    return flying + unsure
+
+
+def expiring(entries: Iterable[Entry], now: float) -> list[str]:
+    """Say which results are not fetched yet and have only hours left."""
     return [
-        f"{entry.address}: the result of an earlier version (task {entry.attempt.task_id}) is not fetched yet"
+        f"{entry.address}: its result is not fetched, and gone in {hours(entry.attempt.gone_at - now)}; run again soon"
         for entry in entries
-        if entry.id in resumed and entry.attempt is not None and entry.attempt.state in FLYING
+        if entry.attempt is not None and entry.attempt.gone_at is not None and is_expiring(entry.attempt, now)
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wanrun.errors import SourceError
-from wanrun.fingerprint import digest, fingerprint, options_digest
+from wanrun.fingerprint import fingerprint, media_key, options_digest
 from wanrun.ledger import AttemptState, DeliveryRow, Entry
 from wanrun.types import Action, Problem, State
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wanrun.catalog import Catalog
+    from wanrun.money import Money
     from wanrun.types import Identity, Job, MediaRef, SinkRef
 
 
@@ -41,6 +42,7 @@ class PlannedJob:
     action: Action
     why: str  #: one clause for people; may be empty
     entry: Entry | None = None
+    cost: Money | None = None  #: what a task for it costs at most; None where no price is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Plan:
     """What a run would do, job by job, in the order of the specs."""
 
     jobs: tuple[PlannedJob, ...]
+    others: tuple[PlannedJob, ...] = ()  #: of the same specs, and left alone since they were not chosen
 
     def count(self, action: Action) -> int:
         """Return how many jobs have this action."""
@@ -65,11 +68,6 @@ def identify(ref: MediaRef, catalog: Catalog) -> Identity | Problem:
         return catalog.source(ref.kind).identify(ref)
     except SourceError as exc:
         return Problem(ref.position, str(exc))
-
-
-def media_key(ref: MediaRef) -> str:
-    """Return what two references that are certainly the same input have in common."""
-    return digest({"kind": ref.kind, "options": dict(ref.options), "folder": str(ref.folder)})
 
 
 def make_plan(
@@ -143,7 +141,13 @@ def _movable(
     entries: Iterable[Entry], marks: Mapping[str, str], *, loaded: Collection[str], root: Path
 ) -> dict[str, list[Entry]]:
     """Return, by fingerprint, the entries that no job asks for under their own address any more."""
-    worth = (AttemptState.IN_FLIGHT, AttemptState.SUCCEEDED, AttemptState.FETCHED)
+    worth = (
+        AttemptState.UNSURE,
+        AttemptState.HELD,
+        AttemptState.IN_FLIGHT,
+        AttemptState.SUCCEEDED,
+        AttemptState.FETCHED,
+    )
     movable: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         paid = entry.attempt is not None and entry.attempt.state in worth
@@ -184,10 +188,11 @@ def standing(entry: Entry, destinations: Sequence[Destination] | None) -> tuple[
     return state, action, _why(entry)
 
 
-#: What an attempt's state makes of its job. Until reconciling can settle an unsure attempt, a person has to.
+#: What an attempt's state makes of its job.
 _STANDING = {
-    AttemptState.INTENDED: (State.UNSURE, Action.NOTHING),  # in the air, or left there by a run that died
-    AttemptState.UNSURE: (State.HELD, Action.NOTHING),
+    AttemptState.INTENDED: (State.UNSURE, Action.RESUME),  # in the air, or left there by a run that died
+    AttemptState.UNSURE: (State.UNSURE, Action.RESUME),
+    AttemptState.HELD: (State.HELD, Action.NOTHING),
     AttemptState.UNDECIDED: (State.HELD, Action.RESUME),  # a look is free, and may show it after all
     AttemptState.WITHDRAWN: (State.NEW, Action.SUBMIT),
     AttemptState.DISMISSED: (State.NEW, Action.SUBMIT),
@@ -205,6 +210,9 @@ def _why(entry: Entry) -> str:
     assert attempt is not None
     if attempt.state in (AttemptState.IN_FLIGHT, AttemptState.SUCCEEDED):
         return f"task {attempt.task_id}"
+    if attempt.state is AttemptState.UNSURE:
+        looking = (attempt.evidence or {}).get("why") or "a run looks for its task in the account's list"
+        return f"{attempt.message or 'no answer'}; {looking}"
     code = f" ({attempt.code})" if attempt.code else ""
     return f"{attempt.message or ''}{code}"
 

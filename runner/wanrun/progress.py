@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TextIO
@@ -20,7 +21,7 @@ from wanrun.streams import silence
 from wanrun.words import line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from wanrun.events import Event
 
@@ -37,6 +38,7 @@ class _Stage(StrEnum):
 
 _STAGES = {
     EventName.JOB_SUBMITTED: _Stage.QUEUED,
+    EventName.JOB_ADOPTED: _Stage.QUEUED,
     EventName.JOB_RUNNING: _Stage.RUNNING,
     EventName.JOB_FETCHED: _Stage.DELIVERING,
 }
@@ -56,11 +58,12 @@ _STYLES = {
     EventName.DELIVERY_FAILED: "red",
     EventName.JOB_LOST: "bold red",
     EventName.JOB_HELD: "yellow",
+    EventName.RESULT_EXPIRING: "yellow",
     EventName.WAITING: "yellow",
     EventName.RUN_STOPPING: "yellow",
 }
 ATTENTION = frozenset(_STYLES)  #: what a quiet run still says
-_KEPT = ATTENTION | {EventName.JOB_RETRIED}  #: lines that stay above the live display
+_KEPT = ATTENTION | {EventName.JOB_RETRIED, EventName.JOB_UNSURE, EventName.JOB_ADOPTED}  #: lines that stay above the live display
 
 
 class View(Protocol):
@@ -139,9 +142,22 @@ class LiveView:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._live.stop()
+        with self._unheard():
+            self._live.stop()
 
     def __call__(self, event: Event) -> None:
+        with self._unheard():
+            self._show(event)
+
+    @contextmanager
+    def _unheard(self) -> Iterator[None]:
+        """Say no more to a terminal that is gone; the run goes on until it is told to stop."""
+        try:
+            yield
+        except OSError:
+            silence(self._console.file)  # type: ignore[arg-type]  # rich calls any text stream so
+
+    def _show(self, event: Event) -> None:
         if event.name is EventName.RUN_STARTED:
             self._start(event.data["open"])
         elif event.job is not None:

@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from wanrun.errors import SettingsError
+from wanrun.errors import LedgerError, SettingsError
+from wanrun.money import price_of
 from wanrun.registry import load_catalog
 from wanrun.rehearsal import rehearsed
-from wanrun.settings import API_KEY_VARIABLE, Settings, load_settings
+from wanrun.settings import API_KEY_VARIABLE, PRICE_REGION, Settings, load_settings
 from wanrun.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from wanrun.catalog import Catalog
+    from wanrun.money import Price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,15 @@ class Project:
         environ = os.environ if self.setup.environ is None else self.setup.environ
         return Vault(environ, self.settings.secrets_folder, keys)
 
+    def price(self, provider: str, model: str) -> Price | None:
+        """Return what a model costs at a provider; None where no model file says it.
+
+        At the emulator, which costs nothing, it is what the service would take.
+        """
+        known = self.settings.providers.get(provider)
+        region = PRICE_REGION if known is None or self.setup.emulator is not None else known.price_region
+        return price_of(self.catalog.models[model], region) if model in self.catalog.models else None
+
     def sandbox(self, spec_folder: Path) -> Path | None:
         """Return where `folder` sinks of a spec write instead of their own places; None against the service itself.
 
@@ -91,6 +102,29 @@ def _ledger_path(setup: Setup, settings: Settings) -> Path:
         return setup.ledger.resolve()  # one file has one lock, whatever links lead to it
     folder = settings.state_folder
     return (folder / "emulator" if setup.emulator else folder) / "ledger.db"
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder of wanrun's own state, with its parents (0700); raises `LedgerError` naming it."""
+    try:
+        _make(folder)
+    except OSError as exc:
+        raise LedgerError.of(folder, exc) from exc
+
+
+def _make(folder: Path) -> None:
+    """Make a folder that is not there, each with its name on disk: what is in it is only as safe as that."""
+    if folder.is_dir():
+        return
+    if not folder.parent.exists():
+        _make(folder.parent)
+    folder.mkdir(exist_ok=True, mode=0o700)
+    if os.name == "posix" and os.access(folder.parent, os.R_OK):
+        descriptor = os.open(folder.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def check_name(path: Path) -> None:

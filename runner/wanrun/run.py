@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import math
 from collections import Counter
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -15,19 +14,24 @@ import trio
 from wanrun.audience import Audience
 from wanrun.batch import load_batch, plan_batch
 from wanrun.client import Client
+from wanrun.consent import ask_first, make_budget
 from wanrun.engine import run_jobs
+from wanrun.engine.leaving import GRACE_SECONDS
 from wanrun.engine.patience import patiently
 from wanrun.engine.stop import Stop, stop_code
 from wanrun.engine.work import Lane, OpenJob, Work
 from wanrun.engine.world import World
-from wanrun.errors import ExitCode, LedgerError, ServiceError, plain_errors
+from wanrun.errors import ExitCode, ServiceError, Unavailable, plain_errors
 from wanrun.events import EventName
 from wanrun.ledger import Ledger, LedgerLock
 from wanrun.opening import open_jobs
-from wanrun.outcome import Outcome, job_outcomes, others_flying, overall, still_flying
+from wanrun.outcome import Outcome, expiring, job_outcomes, others_flying, overall, still_flying
 from wanrun.plan import Plan, identify, references
+from wanrun.project import make_private
 from wanrun.rehearsal import Rehearsal
+from wanrun.selection import Selection, left_out, select
 from wanrun.services import Services, account_of
+from wanrun.signals import Signals
 from wanrun.types import Action
 
 if TYPE_CHECKING:
@@ -38,7 +42,9 @@ if TYPE_CHECKING:
 
     from wanrun.batch import Batch
     from wanrun.catalog import Catalog
+    from wanrun.consent import Confirm
     from wanrun.events import Event
+    from wanrun.money import Money
     from wanrun.project import Project
     from wanrun.types import JSON, Identity, Problem
 
@@ -51,9 +57,15 @@ class Run:
     observe: Callable[[Event], None] = lambda _: None
     planned: Callable[[Plan, Batch], None] = lambda _plan, _batch: None  #: hears the plan before it is carried out
     retry_failed: bool = False
+    max_cost: Money | None = None  #: of what this run submits
+    confirm: Confirm | None = None  #: asks a person before much is spent; None: there is nobody
     world: World = field(default_factory=World)
     transport: httpx.AsyncBaseTransport | None = None  #: instead of the network, for simulation
-    signals: bool = False  #: listen to SIGINT and SIGTERM
+    selection: Selection = field(default_factory=Selection)
+    max_wait_seconds: float = math.inf  #: from the start, after which no more is submitted and the run ends soon
+    no_wait: bool = False  #: bring home what has ended, fill the places in flight, and leave
+    signals: bool = False  #: the process is this run's own: signals end it, and it ends in time
+    _began: float = 0.0
     _counts: Counter[EventName] = field(default_factory=Counter)
     _notes: list[str] = field(default_factory=list)
 
@@ -63,16 +75,11 @@ class Run:
         Raises `WanrunError` for what is wrong before anything is submitted, and `LedgerError` whenever the ledger
         cannot be written.
         """
+        self._began = trio.current_time()
         batch = load_batch(paths, self.project)
         stop = Stop()
-        with plain_errors():
-            async with trio.open_nursery() as nursery:
-                if self.signals:
-                    await nursery.start(_listen_to_signals, stop)
-                with self._ledger() as ledger:
-                    outcome = await self._run(batch, ledger, stop)
-                nursery.cancel_scope.cancel()
-        return outcome
+        with plain_errors(), Signals(stop) if self.signals else nullcontext(), self._ledger() as ledger:
+            return await self._run(batch, ledger, stop)
 
     @contextmanager
     def _ledger(self) -> Iterator[Ledger]:
@@ -88,12 +95,14 @@ class Run:
         work = self._work(plan, batch, ledger, stop)
         services = Services({job.provider for job in work.jobs if job.needs_service}, self.project)
         self.planned(plan, batch)
+        await self._ask_first(work, plan)
         asked = [job for job in work.jobs if job.planned is not None]
-        work.emit(EventName.RUN_STARTED, jobs=len(plan.jobs), open=len(asked) + len(interrupted))
+        others = {attempt.entry for attempt in interrupted} - {job.entry for job in asked}
+        work.emit(EventName.RUN_STARTED, jobs=len(plan.jobs), open=len(asked) + len(others))
         for attempt in interrupted:
             entry = ledger.entry(attempt.entry)
             found = OpenJob(entry.id, entry.address, entry.provider, entry.model, None)
-            work.emit(EventName.JOB_HELD, found, message=attempt.message)
+            work.emit(EventName.JOB_UNSURE, found, message=attempt.message)
         if work.open and not stop.reasons:
             await self._carry_out(work, services)
         outcome = self._outcome(work, plan, batch)
@@ -110,7 +119,13 @@ class Run:
                 identified[key] = await self.world.to_thread(identify, ref, self.project.catalog)
         if scope.cancelled_caught:
             return Plan(())
-        return plan_batch(batch, identified, ledger.entries(), self.project, retry_failed=self.retry_failed)
+        plan = plan_batch(batch, identified, ledger.entries(), self.project, retry_failed=self.retry_failed)
+        return select(plan, self.selection)
+
+    async def _ask_first(self, work: Work, plan: Plan) -> None:
+        with trio.CancelScope() as scope:
+            work.stop.bind(scope)
+            await ask_first(plan, self.project, work.budget, self.confirm)
 
     def _work(self, plan: Plan, batch: Batch, ledger: Ledger, stop: Stop) -> Work:
         audience = Audience([self._count, self.observe], self.project.catalog.observers(), say=self._notes.append)
@@ -124,8 +139,11 @@ class Run:
             lanes={},
             artifacts=self.project.artifacts,
             observe=audience.hear,
-            jobs=open_jobs(plan, batch, ledger, self.project),
+            jobs=[] if stop.reasons else open_jobs(plan, batch, ledger, self.project),
             stop=stop,
+            budget=make_budget(self.project, batch, ledger, self.max_cost),
+            waits=not self.no_wait,
+            leave_at=self._began + self.max_wait_seconds,
         )
 
     def _count(self, event: Event) -> None:
@@ -137,7 +155,12 @@ class Run:
         async with AsyncExitStack() as stack:
             for service in await stack.enter_async_context(services.started()):
                 client = Client(
-                    service.endpoint, service.key, transport=self.transport, now=world.now, in_thread=world.to_thread
+                    service.endpoint,
+                    service.key,
+                    transport=self.transport,
+                    link_networks=service.provider.link_networks,
+                    now=world.now,
+                    in_thread=world.to_thread,
                 )
                 await stack.enter_async_context(client)
                 work.lanes[service.provider.name] = Lane(service.provider, client)
@@ -153,6 +176,8 @@ class Run:
         found_lost = self._counts[EventName.JOB_LOST] > 0
         jobs = job_outcomes(plan, entries, found_lost=found_lost)
         left = still_flying(entries, {job.entry for job in work.jobs if job.planned is None})
+        if unsubmitted := left_out(plan):
+            left.append(f"{unsubmitted} more to submit, left to another run by --limit {self.selection.limit}")
         codes = [ExitCode.LOST] if found_lost else []
         codes += [ExitCode.UNFINISHED] if left else []
         return Outcome(
@@ -162,8 +187,10 @@ class Run:
             reasons=(*(reason.words for reason in work.stop.reasons), *left),
             submitted=self._counts[EventName.JOB_SUBMITTED],
             notes=batch.notes,
-            run_notes=(*self._notes, *others_flying(entries, plan, work.jobs)),
+            run_notes=(*self._notes, *expiring(entries, self.world.now()), *others_flying(entries, plan, work.jobs)),
             ledger=self.project.ledger_path,
+            spent=work.ledger.spent(),
+            spent_by_run=work.budget.spent_by_run(),
         )
 
 
@@ -178,14 +205,6 @@ def _secret_options(plan: Plan, catalog: Catalog) -> Iterator[Mapping[str, JSON]
         if planned.action in (Action.SUBMIT, Action.DELIVER):
             sinks = [sink for sink in planned.job.sinks if not isinstance(catalog.sink(sink.kind), Rehearsal)]
             yield from (sink.options for sink in sinks)
-
-
-def make_private(folder: Path) -> None:
-    """Make a folder of wanrun's own state, with its parents (0700); raises `LedgerError` naming it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as exc:
-        raise LedgerError(f"{folder}: {exc.strerror}; wanrun keeps its ledger and artifacts there") from exc
 
 
 async def _greet(work: Work, lane: Lane) -> None:
@@ -203,22 +222,13 @@ async def _greet(work: Work, lane: Lane) -> None:
                 raise
 
     try:
-        await patiently(call, work=work, lane=lane, limiter=lane.queries, what="queries")
+        with trio.move_on_at(work.leave_at + GRACE_SECONDS) as in_time:
+            await patiently(call, work=work, lane=lane, limiter=lane.queries, what="queries")
+        if in_time.cancelled_caught:
+            raise Unavailable("it gave no answer in the time of --max-wait")
     except ServiceError as exc:
         if account_of(lane.client) is None or work.ledger.account not in (None, account_of(lane.client)):
             work.stop.note(f"the service cannot be reached: {exc}", stop_code(exc))
             work.leave(lane)
     else:
         work.ledger.belong_to(account_of(lane.client) or "service")
-
-
-async def _listen_to_signals(stop: Stop, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-    """Stop the run at the first signal, and leave at once at the second; the ledger is whole at every instant."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-        task_status.started()
-        async for number in received:
-            code = ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.TERMINATED
-            if any(reason.exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED) for reason in stop.reasons):
-                os._exit(code)
-            word = "interrupted" if number == signal.SIGINT else "terminated"
-            stop.now(f"{word}; the state is saved, run again to go on", code)

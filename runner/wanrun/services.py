@@ -13,6 +13,7 @@ import trio
 from wanrun.client import Endpoint, endpoint_for
 from wanrun.emulator import Faults, load_faults, run_emulator
 from wanrun.errors import SettingsError
+from wanrun.places import DEFAULT_REGION
 from wanrun.types import Secret
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _provider(name: str, project: Project) -> Provider:
 
 def endpoint_of(provider: Provider) -> Endpoint:
     """Return where a provider's calls go; raises `SettingsError` for a place that cannot be."""
-    region = provider.region or "singapore"
+    region = provider.region or DEFAULT_REGION
     return endpoint_for(region=region, workspace=provider.workspace, base_url=provider.base_url)
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import re
 import tomllib
 from dataclasses import dataclass, field, fields, replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wanrun.errors import SettingsError
+from wanrun.money import GIVE_AMOUNT, Money
+from wanrun.places import DEFAULT_REGION, REGION_IDS, WORKSPACE_RULE, is_workspace
 from wanrun.redaction import hide
 from wanrun.types import Secret
 
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
 
 FILE_NAME = "wanrun.toml"
 STATE_FOLDER = ".wanrun"
-REGIONS = ("singapore", "beijing")
-_WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # the API key goes to the host made from it
+PRICE_REGION = DEFAULT_REGION  #: whose prices stand in where the region is not known
 BASE_URL_VARIABLE = "DASHSCOPE_HTTP_BASE_URL"  #: the official SDK's own
 API_KEY_VARIABLE = "DASHSCOPE_API_KEY"
 
@@ -50,7 +51,15 @@ class Provider:
     api_key_env: str = API_KEY_VARIABLE
     poll_seconds: float = 15  #: how long a running task waits between looks, at most
     patience_seconds: float = 120  #: how long a call is made again while the service throttles or does not answer
+    settle_seconds: float = 60  #: after a create without an answer, until its task must be in the account's list
+    scan_gap_seconds: float = 30  #: between two readings of the whole list while an attempt is unsure
+    link_networks: tuple[str, ...] = ()  #: networks that are not public, and to which links may lead all the same
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def price_region(self) -> str:
+        """The region whose prices hold; at a base URL of one's own that cannot be known, and it is the dearest."""
+        return PRICE_REGION if self.base_url or not self.region else self.region
 
     def api_key(self, environ: Mapping[str, str]) -> Secret:
         """Return the key; raises `SettingsError` when its variable is not set."""
@@ -61,6 +70,14 @@ class Provider:
             raise SettingsError(f"the API key in {self.api_key_env} has characters that no key has; copy it again")
         hide(key)
         return Secret(key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The table `[budget]`: what all runs together may spend, and from where on a person is asked first."""
+
+    max_cost: Money | None = None  #: over the life of the ledger
+    confirm_above: Money | None = None  #: of what one run may submit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +93,7 @@ class Settings:
 
     root: Path  #: the project root, absolute: `wanrun.toml` and the ledger live here
     providers: Mapping[str, Provider]
+    budget: Budget = field(default_factory=Budget)
     secrets_folder: Path | None = None  #: where secrets are mounted as files; None: they are in the environment
     file: Path | None = None  #: where they were read; None: there is no such file
     written: Mapping[str, Any] = field(default_factory=dict)  #: its table of providers, as it stands there
@@ -120,6 +138,7 @@ def load_settings(
     return Settings(
         root=root,
         providers=asked,
+        budget=_budget(data or {}, path),
         secrets_folder=root / folder if folder else None,
         file=None if data is None else path,
         written=written,
@@ -145,7 +164,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _providers(data: Mapping[str, Any], path: Path) -> dict[str, Provider]:
-    _known(data, ["providers", "secrets"], where="", path=path)
+    _known(data, ["providers", "secrets", "budget"], where="", path=path)
     tables = data.get("providers", {})
     if not isinstance(tables, dict):
         raise SettingsError(f"{path}: providers is not a table; write [providers.default]")
@@ -158,12 +177,18 @@ def _secrets_folder(data: Mapping[str, Any], path: Path) -> str | None:
     return folder
 
 
+def _budget(data: Mapping[str, Any], path: Path) -> Budget:
+    values = _values(Budget, data.get("budget", {}), where="budget", path=path)
+    return Budget(**{key: Money.parse(value) for key, value in values.items()})
+
+
 def _provider(name: str, table: object, path: Path) -> Provider:
     where = f"providers.{name}"
     values = _values(Provider, table, where=where, path=path, leave=("name",))
     if "limits" in values:
         limits = _values(Limits, values["limits"], where=f"{where}.limits", path=path)
         values["limits"] = Limits(**limits)
+    values["link_networks"] = tuple(values.get("link_networks", ()))
     _check_place(values, where=where, path=path)
     if "base_url" in values and ("region" in values or "workspace" in values):
         raise SettingsError(f"{path}: {where} has both base_url and region or workspace; give one of the two")
@@ -171,13 +196,10 @@ def _provider(name: str, table: object, path: Path) -> Provider:
 
 
 def _check_place(values: Mapping[str, Any], *, where: str, path: Path) -> None:
-    if "region" in values and values["region"] not in REGIONS:
-        raise SettingsError(f"{path}: {where}.region is {_shown(values['region'])}; give {' or '.join(REGIONS)}")
-    if "workspace" in values and not _WORKSPACE.fullmatch(values["workspace"]):
-        raise SettingsError(
-            f"{path}: {where}.workspace is {_shown(values['workspace'])}; give 1 to 64 letters, digits, _ and -, "
-            "a letter or digit first"
-        )
+    if "region" in values and values["region"] not in REGION_IDS:
+        raise SettingsError(f"{path}: {where}.region is {_shown(values['region'])}; give {' or '.join(REGION_IDS)}")
+    if "workspace" in values and not is_workspace(values["workspace"]):
+        raise SettingsError(f"{path}: {where}.workspace is {_shown(values['workspace'])}; give {WORKSPACE_RULE}")
 
 
 def _values(kind: type, table: object, *, where: str, path: Path, leave: Collection[str] = ()) -> dict[str, Any]:
@@ -209,7 +231,18 @@ def _wrong(kind: str, value: object) -> str | None:
         return None if whole else "a whole number from 1 to 10000"
     if kind == "Limits":
         return None if isinstance(value, dict) else "a table"
+    if kind.startswith("Money"):
+        return None if Money.is_written(value) else GIVE_AMOUNT
+    if kind == "tuple[str, ...]":
+        return None if isinstance(value, list) and all(map(_is_network, value)) else 'a list such as ["198.18.0.0/15"]'
     return None if isinstance(value, str) and value else "a text in quotes"
+
+
+def _is_network(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(ip_network(value))
+    except ValueError:
+        return False
 
 
 def _shown(value: object) -> str:

@@ -166,6 +166,13 @@ class SinkRef:
     sandbox: Path | None = None  #: when set (`--emulator`), a sink that writes files writes below this folder only
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """How many more tasks a job gets by itself after one that failed and was not billed."""
+
+    service_fault: int = 2  #: after faults of the service, in the job's whole life as it stands
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One edit that a spec asks for, named by its address; ours, and it outlives runs."""
@@ -181,6 +188,7 @@ class Job:
     media: tuple[MediaRef, ...]
     parameters: Mapping[str, JSON]  #: as written, after merging; model defaults are not filled in
     sinks: tuple[SinkRef, ...]
+    retries: Retries = Retries()
 
     @property
     def address(self) -> str:
@@ -240,6 +248,7 @@ class Delivery:
     task_id: str
     usage: Usage | None
     may_replace: frozenset[str] = frozenset()  #: checksums that this address delivered to this place before
+    account: str | None = None  #: who made it: `service`, or `emulator:ID`
 
 
 @dataclass(frozen=True, slots=True)

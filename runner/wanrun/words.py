@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 _LINES: dict[EventName, Callable[[Event], str]] = {
     EventName.JOB_SUBMITTED: lambda event: f"submitted as task {event.data['task']}",
     EventName.JOB_RUNNING: lambda _: "running",
+    EventName.RESULT_EXPIRING: lambda event: f"not fetched yet, and gone in {hours(event.data['seconds'])}",
     EventName.JOB_FETCHED: lambda event: f"fetched, {megabytes(event.data['bytes'])}",
     EventName.DELIVERED: lambda event: f"delivered to {event.data['place']}",
     EventName.DELIVERY_FAILED: lambda event: f"not delivered to {event.data['sink']}: {event.data['message']}",
     EventName.JOB_FAILED: lambda event: f"failed: {event.data['message']}{_code(event)}",
+    EventName.JOB_UNSURE: lambda event: f"unsure: {event.data['message']}. Its task is looked for, nothing is sent again",
+    EventName.JOB_ADOPTED: lambda event: f"found as task {event.data['task']}: {event.data['message']}",
     EventName.JOB_RETRIED: lambda event: f"tried anew: {event.data['message']}{_code(event)}",
     EventName.JOB_HELD: lambda event: f"held: {event.data['message']}. A task may exist, so nothing is sent again",
     EventName.JOB_LOST: lambda event: f"lost: {event.data['message']}",
@@ -39,6 +42,12 @@ def megabytes(count: object) -> str:
     """Return a number of bytes as people read it."""
     size = float(count) if isinstance(count, (int, float)) else 0.0
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.0f} kB"
+
+
+def hours(seconds: object) -> str:
+    """Return a span of seconds as people read it."""
+    span = float(seconds) if isinstance(seconds, (int, float)) else 0.0
+    return f"{span / 3600:.1f} h" if span >= 5400 else f"{max(1, round(span / 60))} min"
 
 
 def _code(event: Event) -> str:

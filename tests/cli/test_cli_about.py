@@ -250,7 +250,8 @@ def held_job(project: Project) -> None:
     job = Job("batch", "gone", path, Position(path, 1, 1), "wan2.7-videoedit", "default", None, None, (), {}, ())
     with project.ledger() as ledger:
         entry = ledger.enter(job, fingerprint="f", spec_path=str(path))
-        ledger.unsure(ledger.intend(entry, prompt_key="p"), "no answer", request_id=None)
+        attempt = ledger.intend(entry, prompt_key="p")
+        ledger.held(attempt, "no answer", {"why": "no answer", "candidates": []})
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from cli_parts import FAST, HEAD
+from cli_parts import FAST, HEAD, NO_LIST
 
 if TYPE_CHECKING:
     from cli_parts import Project, Said
@@ -53,7 +53,7 @@ def test_plan_shows_each_job_and_writes_nothing(project: Project) -> None:
     said = project.wanrun("plan", project.spec("one", "two-two"))
 
     assert said.exit_code == 0, said
-    assert said.stdout == "batch/one      new  submit\nbatch/two-two  new  submit\n\n2 jobs: 2 submit\n"
+    assert said.stdout == "batch/one      new  submit\nbatch/two-two  new  submit\n\n2 jobs: 2 submit; at most 44.26 CNY to submit\n"
     assert not (project.folder / ".wanrun").exists()
 
 
@@ -70,7 +70,7 @@ def test_plan_knows_what_is_done_and_what_changed(project: Project) -> None:
     assert jobs == {"batch/one": ("done", "nothing"), "batch/two": ("changed", "submit")}
     assert said.json["actions"] == {"nothing": 1, "submit": 1}
     assert set(said.json["jobs"][0]) == {
-        *("job", "state", "action", "why", "model", "provider", "fingerprint", "spec", "places"),
+        *("job", "state", "action", "why", "model", "provider", "fingerprint", "spec", "places", "cost_at_most"),
     }
 
 
@@ -92,7 +92,7 @@ def test_status_of_nothing_says_so(project: Project) -> None:
     said = project.wanrun("status")
 
     assert (said.exit_code, said.stdout) == (0, "no jobs in the ledger\n")
-    assert project.wanrun("status", "--format", "json").json == {"jobs": []}
+    assert project.wanrun("status", "--format", "json").json == {"jobs": [], "money": [], "max_cost": None}
     assert not (project.folder / ".wanrun").exists()
 
 
@@ -102,10 +102,11 @@ def test_status_shows_how_every_job_stands(project: Project) -> None:
 
     said = project.wanrun("status", "--emulator")
 
-    *rows, empty, total = said.stdout.splitlines()
+    *rows, empty, total, money = said.stdout.splitlines()
     assert [row.split()[:2] for row in rows] == [["batch/one", "done"], ["batch/two", "done"]]
     assert rows[0].endswith(".wanrun/emulator/delivered/out/one.mp4")
     assert (empty, total) == ("", "2 jobs: 2 done")
+    assert money == "at the service this would be: 8.81 CNY spent"
 
 
 @pytest.mark.parametrize(
@@ -141,14 +142,13 @@ def test_wide_names_keep_the_columns_straight(project: Project) -> None:
 
 
 class TestResolve:
-    """A held job is settled in three ways, and only such a job."""
+    """An unsure or held job is settled in three ways, and only such a job."""
 
     @pytest.fixture
     def held(self, project: Project) -> Project:
-        """Return a project whose job one is held; its task was made."""
-        project.wanrun(
-            project.spec("one"), *FAST, *project.faults({"on": "create", "nth": 1, "do": {"reset": "after"}})
-        )
+        """Return a project whose job one is unsure; its task was made."""
+        lost = {"on": "create", "nth": 1, "do": {"reset": "after"}}
+        project.wanrun(project.spec("one"), *FAST, *project.faults(lost, NO_LIST))
         return project
 
     def resolve(self, project: Project, *args: str) -> Said:
@@ -165,7 +165,8 @@ class TestResolve:
         said = self.resolve(held, "one", "--adopt", self.task(held))
         run = held.wanrun("batch.yaml", *FAST)
 
-        assert (said.exit_code, said.stdout) == (0, "batch/one is now in flight\n")
+        assert said.exit_code == 0
+        assert said.stdout.startswith("batch/one is now in flight; if its create made another task, that one is paid")
         assert (run.exit_code, "1 done; nothing was submitted" in run.stdout) == (0, True), run
 
     def test_resubmitting_makes_another_task(self, held: Project) -> None:
@@ -173,7 +174,8 @@ class TestResolve:
         said = self.resolve(held, "batch/one", "--resubmit")
         run = held.wanrun("batch.yaml", *FAST)
 
-        assert (said.exit_code, said.stdout) == (0, "batch/one is now new\n")
+        assert said.exit_code == 0
+        assert said.stdout.startswith("batch/one is now new; if its create made a task after all, both are paid for")
         assert (run.exit_code, "1 done; 1 task submitted" in run.stdout) == (0, True), run
 
     def test_abandoning_leaves_it_for_good(self, held: Project) -> None:
@@ -182,16 +184,17 @@ class TestResolve:
         run = held.wanrun("batch.yaml", *FAST)
 
         assert said.json["state"] == "lost"
+        assert "its result is not fetched" in said.json["risk"]
         assert (run.exit_code, "batch/one is lost: abandoned by hand" in run.stdout) == (1, True), run
 
     def test_it_is_decided_once(self, held: Project) -> None:
-        """A job that is not held or lost is refused, with how it stands."""
+        """A job that is not held, unsure or lost is refused, with how it stands."""
         self.resolve(held, "one", "--resubmit")
 
         said = self.resolve(held, "one", "--resubmit")
 
         assert (said.exit_code, said.stdout) == (2, "")
-        assert said.stderr == "batch/one is new; only a job that is held or lost is resolved by hand\n"
+        assert said.stderr == "batch/one is new; only a job that is held, unsure or lost is resolved by hand\n"
 
     @pytest.mark.parametrize("task", ["", " ", "../../tasks", "a b", "x" * 300, "a\x1b[31m"], ids=ascii)
     def test_what_is_no_task_id_is_not_adopted(self, held: Project, task: str) -> None:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from cli_parts import FAST
+from cli_parts import FAST, NO_LIST
 
 if TYPE_CHECKING:
     from cli_parts import Project
@@ -20,6 +20,7 @@ def test_a_run_says_where_the_results_are(project: Project) -> None:
     assert said.stdout.splitlines() == [
         ".wanrun/emulator/delivered/out/one.mp4",
         ".wanrun/emulator/delivered/out/two.mp4",
+        "at the service this would be: 8.81 CNY spent",
         "2 done; 2 tasks submitted. Ledger: .wanrun/emulator/ledger.db",
     ]
     assert said.stderr.splitlines()[0] == "2 jobs, 2 to submit"
@@ -114,8 +115,9 @@ def test_a_failed_job_asks_for_a_person_and_can_be_retried(project: Project) -> 
 
 
 def test_a_held_job_says_what_to_do(project: Project) -> None:
-    """Exit code 1; run, status and plan name the job and how to settle it, and nothing is sent again."""
-    spec, faults = project.spec("one", "two"), project.faults({"on": "create", "nth": 1, "do": {"reset": "after"}})
+    """Exit code 1; run and status name the job, the task it may have and how to settle it; nothing is sent again."""
+    unclear = {"reset": "after", "unknown_after_seconds": 0}
+    spec, faults = project.spec("one", "two"), project.faults({"on": "create", "nth": 1, "do": unclear})
 
     held = project.wanrun(spec, *FAST, *faults)
     again = project.wanrun(spec, *FAST, "--retry-failed")
@@ -127,8 +129,26 @@ def test_a_held_job_says_what_to_do(project: Project) -> None:
     assert "nothing was submitted" in again.stdout
     advice = "wanrun resolve --emulator batch/one --adopt TASK | --resubmit | --abandon"
     assert advice in held.stdout
-    assert "wanrun resolve --emulator batch/" in status.stdout
     assert advice in status.stdout
+    (candidate,) = [line for line in status.stdout.splitlines() if line.startswith("    task ")]
+    assert "the service does not tell what it is" in candidate
+    (job,) = project.wanrun("status", "one", "--emulator", "--format", "json").json["jobs"]
+    assert [each["finding"] for each in job["evidence"]["candidates"]] == ["unclear"]
+
+
+def test_an_unsure_job_says_what_to_do(project: Project) -> None:
+    """Exit code 3, and why it was not found out; run again, it is, and nothing is paid twice."""
+    faults = project.faults({"on": "create", "nth": 1, "do": {"reset": "after"}}, NO_LIST)
+
+    unsure = project.wanrun(project.spec("one"), *FAST, *faults)
+    status = project.wanrun("status", "--emulator")
+    settled = project.wanrun("batch.yaml", *FAST)
+
+    assert unsure.exit_code == 3, unsure
+    assert "whether 1 create without an answer made a task is not found out" in unsure.stdout
+    assert "a run looks for its task in the account's list" in status.stdout
+    assert "run it again to find out, or: wanrun resolve --emulator batch/one --adopt TASK" in status.stdout
+    assert (settled.exit_code, "1 done; nothing was submitted" in settled.stdout) == (0, True), settled
 
 
 def test_a_conflict_at_the_sink_is_said_and_kept(project: Project) -> None:

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from cli_parts import FAST, SETTINGS
+from cli_parts import FAST, NO_LIST, SETTINGS
 
 if TYPE_CHECKING:
     from cli_parts import Project
@@ -53,7 +53,7 @@ def test_an_unreachable_service_is_given_up_and_nothing_is_lost(
 def test_a_lost_result_is_said_once_more_gravely(project: Project) -> None:
     """Exit code 7 in the run that finds it lost, 1 afterwards, and how to pay for it again."""
     spec = project.spec("one")
-    project.wanrun(spec, *FAST, *project.faults({"on": "create", "do": {"reset": "before"}}))
+    project.wanrun(spec, *FAST, *project.faults({"on": "create", "do": {"reset": "before"}}, NO_LIST))
     project.wanrun("resolve", "one", "--adopt", "0385dc79-5ff8-4d82-bcb6-7f2c5d3a1f0e", "--emulator")
     with closing(sqlite3.connect(project.folder / ".wanrun/emulator/ledger.db")) as ledger, ledger:
         ledger.execute("UPDATE attempts SET intended_at = intended_at - 90000")

@@ -9,7 +9,7 @@ import pytest
 import trio
 from client_parts import LINK, client_of, error_of, read
 
-from wanrun.client import Client, StartOver
+from wanrun.client import Client, LinkRefused, StartOver
 from wanrun.errors import LinkExpired, ServiceError, Throttled, Unavailable
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ async def test_a_download_fails_by_family(answer: httpx.Response | Exception, fa
 async def test_a_link_that_is_none_is_asked_for_again(link: str) -> None:
     """Only http and https are ever opened, and never with a password."""
     async with client_of(httpx.Response(200)) as client:
-        with pytest.raises(LinkExpired, match="is no link that can be read") as caught:
+        with pytest.raises(LinkRefused, match="is no link that can be read") as caught:
             async with client.download(link):
                 pass
 

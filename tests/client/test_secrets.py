@@ -72,12 +72,14 @@ def test_a_key_that_could_not_be_a_header_is_refused_unseen(key: str) -> None:
 
 def test_a_client_silences_the_loggers_that_print_whole_urls() -> None:
     """httpx writes signed links at INFO."""
-    logging.getLogger("httpx").setLevel(logging.DEBUG)
+    for name in ("httpx", "httpcore.http11"):
+        logging.getLogger(name).setLevel(logging.DEBUG)
 
     client_of(httpx.Response(200))
 
     assert logging.getLogger("httpx").level == logging.WARNING
     assert logging.getLogger("httpcore").level == logging.WARNING
+    assert not logging.getLogger("httpcore.http11").isEnabledFor(logging.DEBUG)
 
 
 def test_an_unusable_proxy_is_a_setting_to_mend(monkeypatch: pytest.MonkeyPatch) -> None:

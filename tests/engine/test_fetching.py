@@ -114,5 +114,5 @@ async def test_a_disk_without_room_is_said_and_the_next_run_goes_on(
     outcome = await sim.run(spec)
 
     assert (full.exit_code, states(full)) == (3, {"one": "in flight"})
-    assert "No space left on device; free space and run again" in full.reasons[0]
+    assert "No space left on device; free space, then run again" in full.reasons[0]
     assert (outcome.exit_code, sim.made) == (0, 1)

@@ -1,10 +1,11 @@
-"""A create without a usable answer may have cost money: it is held, never sent again, and a person settles it."""
+"""What nobody but a person can tell of a create without a usable answer, and how the person settles it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from twist import Twist, mute
 
 from simulation import Simulation, states
 from wanrun import api
@@ -18,40 +19,23 @@ if TYPE_CHECKING:
 
     Simulate = Callable[..., Simulation]
 
-UNUSABLE = [
-    pytest.param({"lose_reply": True}, id="no answer in time"),
-    pytest.param({"reset": "before"}, id="connection reset"),
-    pytest.param({"reset": "after"}, id="connection reset after the task was made"),
-    pytest.param({"garbage": True}, id="200 that cannot be read"),
-    pytest.param({"status": 500}, id="500"),
-    pytest.param({"status": 503, "code": "ModelUnavailable"}, id="503"),
-]
-
-
-@pytest.mark.parametrize("effect", UNUSABLE)
-async def test_a_create_without_a_usable_answer_is_held_and_never_sent_again(
-    simulate: Simulate, autojump_clock: MockClock, effect: dict[str, Any]
-) -> None:
-    """The job waits for a person, in this run and the next; its siblings are done."""
-    sim = simulate(faults=[{"on": "create", "nth": 1, "do": effect}])
-    spec = sim.clips("one", "two", "three")
-
-    outcome = await sim.run(spec)
-    again = await sim.run(spec)
-
-    assert outcome.exit_code == again.exit_code == 1
-    assert sorted(states(outcome).values()) == ["done", "done", "held"]
-    assert again.submitted == 0
-    assert all(count == 1 for count in sim.billed().values())
-
-
 async def held(sim: Simulation) -> str:
     """Leave job one held, its task made, and return the task's id."""
-    sim.account.faults = sim.new_account(faults=[{"on": "create", "nth": 1, "do": {"lose_reply": True}}]).faults
-    outcome = await sim.run(sim.clips("one"))
+    sim.faults({"on": "create", "nth": 1, "do": {"lose_reply": True}})
+    outcome = await sim.run(sim.clips("one"), transport=Twist(sim.account, rewrite=mute))
     assert states(outcome) == {"one": "held"}
     (task_id,) = sim.account.tasks
     return task_id
+
+
+async def test_a_held_job_is_left_alone(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """It waits for a person, however often it is run; no call is made for it."""
+    sim = simulate()
+    await held(sim)
+
+    outcome = await sim.run(sim.clips("one"), key=None)
+
+    assert (outcome.exit_code, outcome.submitted, states(outcome)) == (1, 0, {"one": "held"})
 
 
 async def test_adopting_the_task_goes_on_with_it(simulate: Simulate, autojump_clock: MockClock) -> None:
@@ -93,7 +77,7 @@ async def test_an_abandoned_job_is_lost_and_left_alone(simulate: Simulate, autoj
 async def test_a_task_of_another_job_cannot_be_adopted(simulate: Simulate, autojump_clock: MockClock) -> None:
     """Two jobs never share a paid task."""
     sim = simulate(faults=[{"on": "create", "prompt": "prompt of one", "do": {"lose_reply": True}}])
-    await sim.run(sim.clips("one", "two"))
+    await sim.run(sim.clips("one", "two"), transport=Twist(sim.account, rewrite=mute))
     (known,) = (task.id for task in sim.account.tasks.values() if task.prompt == "prompt of two")
 
     with pytest.raises(SettingsError, match="already belongs to another job"):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
+from twist import Twist, own_results
 
 from media_files import make_video, png
 from simulation import Simulation, states
 from wanrun import api
 from wanrun.errors import LedgerBusy
-from wanrun.ledger import LedgerLock
+from wanrun.ledger import Ledger, LedgerLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +46,7 @@ def dying_at(number: int) -> Callable[[Event], None]:
 async def test_a_run_that_dies_at_an_event_is_completed_by_the_next(
     simulate: Simulate, autojump_clock: MockClock, number: int
 ) -> None:
-    """Whichever event is the last, the next run ends with every job done, or held where a reply was missing."""
+    """Whichever event is the last, the next run ends with every job done."""
     sim = simulate()
     spec = sim.clips(*JOBS)
     with pytest.raises((Death, BaseExceptionGroup)):
@@ -52,19 +54,15 @@ async def test_a_run_that_dies_at_an_event_is_completed_by_the_next(
 
     outcome = await sim.run(spec)
 
-    assert set(states(outcome).values()) <= {"done", "held"}
+    assert (outcome.exit_code, set(states(outcome).values())) == (0, {"done"})
     assert all(count == 1 for count in sim.billed().values())
-    for job in outcome.jobs:
-        if job.state == "held":  # a task may have been made: its prompt shows which
-            name = job.address.partition("/")[2]
-            (task,) = (task for task in sim.account.tasks.values() if task.prompt == f"prompt of {name}")
-            api.resolve(job.address, api.Decision.ADOPT, sim.setup, task_id=task.id)
-    assert (await sim.run(spec)).exit_code == 0
     assert sim.made == len(JOBS)
 
 
-async def test_a_create_that_was_in_the_air_at_death_is_held(simulate: Simulate, autojump_clock: MockClock) -> None:
-    """The intention is on disk before the POST leaves, so a death in between shows, and the POST is not sent again."""
+async def test_a_create_that_was_in_the_air_at_death_is_not_sent_again_at_once(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """The intention is on disk before the POST leaves, so a death in between shows, and the account is asked first."""
     sim = simulate()
     spec = sim.clips("one")
     strike = sim.account.strike
@@ -80,12 +78,14 @@ async def test_a_create_that_was_in_the_air_at_death_is_held(simulate: Simulate,
         await sim.run(spec)
     sim.account.strike = strike  # type: ignore[method-assign]
     planned = api.plan([spec], sim.setup)
+    began = trio.current_time()
     outcome = await sim.run(spec)
 
     assert planned.jobs[0].state == "unsure"
-    assert states(outcome) == {"one": "held"}
-    assert (outcome.exit_code, outcome.submitted, sim.made) == (1, 0, 0)
-    assert "before the service's answer was recorded" in outcome.jobs[0].why
+    assert (outcome.exit_code, outcome.submitted, sim.made) == (0, 1, 1)
+    (retried,) = sim.named("job_retried")
+    assert retried.data["stage"] == "create"
+    assert trio.current_time() - began > 90  # the settle time and a second look
 
 
 async def test_a_file_that_many_jobs_use_is_uploaded_once(simulate: Simulate, autojump_clock: MockClock) -> None:
@@ -117,7 +117,7 @@ async def test_a_ledger_in_use_is_refused_at_once(simulate: Simulate, autojump_c
     spec = sim.clips("one")
 
     with LedgerLock(sim.folder / ".wanrun" / "ledger.db"):
-        with pytest.raises(LedgerBusy, match=r"in use by another run \(pid \d+\)"):
+        with pytest.raises(LedgerBusy, match=r"in use by another run \(pid \d+, since [\d: -]+\); wait"):
             await sim.run(spec)
         assert api.status(sim.setup) == []
 
@@ -171,3 +171,49 @@ async def test_an_artifact_that_is_gone_is_fetched_again_while_it_can_be(
 
     assert (outcome.exit_code, outcome.submitted, sim.made) == (0, 0, 1)
     assert (sim.folder / "copies" / "one.mp4").exists()
+
+
+async def test_a_death_before_the_receipt_leaves_no_job_done_with_another_ones_video(
+    simulate: Simulate, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The video in a job's place was replaced, the run died, and the job asks for the first one again: it gets it."""
+    sim = simulate()
+    twist = Twist(sim.account, instead=own_results)
+    first = sim.clips("one")
+    text = first.read_text()
+    await sim.run(first, transport=twist)
+    place = sim.folder / "out" / "one.mp4"
+    wanted = place.read_bytes()
+    with monkeypatch.context() as dying:
+        dying.setattr(Ledger, "delivered", _die)
+        with pytest.RaisesGroup(Death, flatten_subgroups=True):
+            await sim.run(sim.clips("one", prompt="another"), transport=twist)
+    assert place.read_bytes() != wanted
+
+    first.write_text(text)
+    outcome = await sim.run(first, transport=twist)
+
+    assert (outcome.exit_code, sim.made) == (0, 2)
+    assert place.read_bytes() == wanted
+
+
+async def test_what_a_dead_run_left_in_a_place_without_a_receipt_is_no_conflict(
+    simulate: Simulate, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is this job's own video, of a version that nobody asks for any more."""
+    sim = simulate()
+    twist = Twist(sim.account, instead=own_results)
+    with monkeypatch.context() as dying:
+        dying.setattr(Ledger, "delivered", _die)
+        with pytest.RaisesGroup(Death, flatten_subgroups=True):
+            await sim.run(sim.clips("one"), transport=twist)
+    left = (sim.folder / "out" / "one.mp4").read_bytes()
+
+    outcome = await sim.run(sim.clips("one", prompt="another"), transport=twist)
+
+    assert (outcome.exit_code, sim.made) == (0, 2)
+    assert (sim.folder / "out" / "one.mp4").read_bytes() != left
+
+
+def _die(*_args: object) -> None:
+    raise Death

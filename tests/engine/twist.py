@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,7 +14,7 @@ from wanrun.emulator import account_transport, ready_clip
 from wanrun.emulator.calls import Call, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from wanrun.emulator import Account, Task
 
@@ -29,6 +29,7 @@ class Asked:
     host: str
     task: Task | None  #: that a query or a download is about
     at_seconds: float  #: by trio's clock
+    query: Mapping[str, str] = field(default_factory=dict)  #: the parameters in its address
 
 
 class Twist(httpx.AsyncBaseTransport):
@@ -69,7 +70,7 @@ class Twist(httpx.AsyncBaseTransport):
     def _asked(self, request: httpx.Request) -> Asked:
         call = Call(request.method, request.url.path)
         task = self._account.tasks.get(call.task_id or call.result.removesuffix(".mp4"))
-        return Asked(call.kind, request.url.host, task, trio.current_time())
+        return Asked(call.kind, request.url.host, task, trio.current_time(), dict(request.url.params))
 
     def _rewritten(self, asked: Asked, response: httpx.Response, content: bytes) -> httpx.Response:
         try:
@@ -103,3 +104,9 @@ def own_results(asked: Asked) -> httpx.Response | None:
 def task_of(video: bytes) -> str:
     """Return the id of the task that made a video, by `own_results`."""
     return video[len(ready_clip().data) + BOX_HEAD_BYTES :].decode()
+
+
+def mute(asked: Asked, body: dict[str, Any]) -> None:
+    """Let no query show the prompt of its task, so that a create without an answer cannot be settled."""
+    if asked.kind is Kind.QUERY:
+        body["output"].pop("orig_prompt", None)

@@ -75,6 +75,11 @@ def _fetch(ledger: Ledger, attempt: int) -> None:
     ledger.fetched(attempt, ARTIFACT)
 
 
+def _hold(ledger: Ledger, attempt: int) -> None:
+    ledger.unsure(attempt, "no answer", request_id=None)
+    ledger.held(attempt, "two candidates", {"candidates": []})
+
+
 def _end(state: AttemptState) -> Callable[[Ledger, int], int]:
     return _flying(lambda ledger, attempt: ledger.ended(attempt, state, "why"))
 
@@ -84,6 +89,7 @@ WAYS: dict[AttemptState, Callable[[Ledger, int], int]] = {
     AttemptState.INTENDED: intend,
     AttemptState.WITHDRAWN: _intended(lambda ledger, attempt: ledger.withdrawn(attempt, "throttled")),
     AttemptState.UNSURE: _intended(lambda ledger, attempt: ledger.unsure(attempt, "no answer", request_id=None)),
+    AttemptState.HELD: _intended(_hold),
     AttemptState.IN_FLIGHT: in_flight,
     AttemptState.SUCCEEDED: _flying(
         lambda ledger, attempt: ledger.succeeded(attempt, usage=USAGE, started_at=10.0, ended_at=70.0)

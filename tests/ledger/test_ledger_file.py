@@ -88,7 +88,7 @@ def test_a_folder_that_cannot_be_made_is_named(book: Book) -> None:
     """A file stands in its place."""
     book.path.parent.write_text("a file")
 
-    with pytest.raises(LedgerError, match=r"state.*folder must be writable"):
+    with pytest.raises(LedgerError, match=r"state/ledger.db: File exists; wanrun keeps its ledger"):
         book.open()
 
 
@@ -192,7 +192,7 @@ def test_the_lock_of_a_dead_process_is_free(book: Book) -> None:
     subprocess.run([sys.executable, "-c", code, str(book.path)], check=False)
 
     with LedgerLock(book.path):
-        assert (book.path.parent / "ledger.lock").read_text() == f"{os.getpid()}\n"
+        assert (book.path.parent / "ledger.lock").read_text().startswith(f"{os.getpid()} ")
 
 
 def test_the_lock_names_a_folder_that_is_not_there(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ async def test_a_result_becomes_a_file_with_a_sidecar(tmp_path: Path, sink: Fold
 
 async def test_the_sidecar_holds_what_a_ledger_needs(tmp_path: Path) -> None:
     """Address, fingerprint, task, use and checksum; the same bytes each time."""
-    delivery = a_delivery(tmp_path)
+    delivery = replace(a_delivery(tmp_path), account="service")
     await deliver(delivery)
     sidecar = tmp_path / "out" / "shot.mp4.json"
     first = sidecar.read_bytes()
@@ -80,6 +80,8 @@ async def test_the_sidecar_holds_what_a_ledger_needs(tmp_path: Path) -> None:
     assert (facts["address"], facts["fingerprint"], facts["task_id"]) == ("hero/shot", "f1:0123", "task-1")
     assert (facts["sha256"], facts["bytes"]) == (delivery.artifact.sha256, 8)
     assert facts["usage"]["billed_seconds"] == 10.0
+    assert (facts["account"], facts["spec_path"]) == ("service", "../hero.yaml")
+    assert facts["sink"] == {"name": "disk", "kind": "folder", "options": {}}
     assert "Ton über alles" in first.decode()
 
 
@@ -338,7 +340,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("number", "advice"),
-    [(errno.ENOSPC, "free space and run again"), (errno.EROFS, "make the folder writable"), (errno.EIO, "mend that")],
+    [(errno.ENOSPC, "free space and run again"), (errno.EROFS, "make the folder writable"), (errno.EIO, "see that the disk is well")],
 )
 async def test_errors_of_the_disk_come_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, advice: str

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -15,9 +18,14 @@ from wanrun.spec import Loaded, load
 from wanrun.spec.quick import quick
 from wanrun.spec.structure import core_schema
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 CATALOG = build_catalog()
 HERE = Path(__file__).parent
 TEXTS = [path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*/*.yaml")) if path.stat().st_size < 2000]
+TREES = [json.dumps(yaml.safe_load(path.read_text(encoding="utf-8"))) for path in sorted(HERE.glob("good/*.yaml"))]
+TEMPLATES = ["${{ matrix.a }}", "${{ vars }}", "${{ job.id }}", "${{ secret.A }}", "${{", "a ${{ row.x.slug }} b"]
 PIECES = ["${{", "}}", "${{ vars.a }}", "&a ", "*a", "{", "}", "[", "]", ": ", "- ", "\n", "\t", "#", " #", '"', "'"]
 PIECES += ["|\n", "!!str ", "<<", "? ", "%", "@", "\0", "\x85", "\u2028", "null", "true", "0x", "1e999", "x-", "\ufeff"]
 PIECES += ["---\n", "matrix", "jobs", "sinks", "media", "glob", "*", "..", "~", "é", "\U0001f600"]
@@ -61,6 +69,16 @@ def test_specs_with_random_damage_give_problems_or_jobs(text: str, seed: int, ti
     check(load_bytes(text.encode("utf-8", "surrogatepass")))
 
 
+OPENERS = ["- ", "{a: ", "[", "? ", "&a [", "!!seq [", "${{ ", "- - ", "a:\n ", "'", '"', "|\n ", "*a, ", "- !t "]
+
+
+@given(st.lists(st.sampled_from(OPENERS), min_size=1, max_size=3), st.sampled_from([30, 300, 30_000]))
+@settings(max_examples=60, deadline=5000)
+def test_what_is_nested_or_repeated_without_end_gives_problems_soon(openers: list[str], times: int) -> None:
+    """The reader neither falls over nor takes its time."""
+    check(load_bytes(("".join(openers) * times).encode()))
+
+
 NUMBERS = st.integers(-2, 12) | st.floats(allow_nan=False, allow_infinity=False)
 KEYS = st.sampled_from(["id", "jobs", "a", "x-a"])
 VALUES = st.recursive(
@@ -68,6 +86,32 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
     max_leaves=8,
 )
+
+
+@given(st.sampled_from(TREES), st.data())
+@settings(max_examples=300, deadline=5000)
+def test_good_specs_with_other_values_in_them_give_problems_or_jobs(tree: str, data: st.DataObject) -> None:
+    """Values of any kind where another one belongs, keys that are gone or come twice as deep."""
+    spec = json.loads(tree)
+    for _ in range(data.draw(st.integers(1, 3))):
+        spec = replaced(data.draw, spec)
+
+    check(load_bytes(json.dumps(spec).encode()))
+
+
+def replaced(draw: Callable[[st.SearchStrategy[Any]], Any], value: Any) -> Any:
+    """Return a value with one of the values inside replaced, wrapped or taken out."""
+    inside = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+    if not inside or not draw(st.integers(0, 4)):
+        return draw(st.one_of(VALUES, st.just([value]), st.just({"a": value}), st.sampled_from(TEMPLATES)))
+    key = draw(st.sampled_from(inside))
+    if draw(st.integers(0, 6)):
+        value[key] = replaced(draw, value[key])
+    else:
+        del value[key]
+    return value
+
+
 MODEL = CATALOG.models["wan2.7-videoedit"].job["properties"]
 SCHEMAS = [
     *MODEL["parameters"]["properties"].values(),  # type: ignore[index, call-overload, union-attr]

@@ -17,42 +17,65 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wanrun.api.about import InstalledKind, kinds, plugins, schema
     from wanrun.api.account import STATUSES, ListedTask, TaskFacts, cancel_task, task, tasks
+    from wanrun.api.accounting import Spendings, spending
+    from wanrun.api.adopting import adopt
     from wanrun.api.cancelling import Cancellation, cancel
     from wanrun.api.checkup import doctor
     from wanrun.api.downloading import Downloaded, download
     from wanrun.api.emulating import emulate
     from wanrun.api.findings import Checkup, Finding, Verdict
+    from wanrun.api.ledgers import Backup, back_up_ledger, check_ledger, rebuild_ledger
     from wanrun.api.looking import load, plan
+    from wanrun.api.rescue_finds import Fate, RescuedTask, RescueReport
+    from wanrun.api.rescuing import rescue
     from wanrun.api.running import run, run_async
     from wanrun.api.standing import Decision, JobStanding, resolve, status
     from wanrun.batch import Batch
+    from wanrun.consent import Question
+    from wanrun.ledger import Spent
+    from wanrun.ledger.rebuild import Rebuilt
+    from wanrun.money import Money
     from wanrun.outcome import JobOutcome, Outcome
     from wanrun.plan import Plan, PlannedJob
     from wanrun.project import EmulatorOptions, Setup
     from wanrun.registry import InstalledPlugin
+    from wanrun.selection import Selection
 
 __all__ = [
     "STATUSES",
+    "Backup",
     "Batch",
     "Cancellation",
     "Checkup",
     "Decision",
     "Downloaded",
     "EmulatorOptions",
+    "Fate",
     "Finding",
     "InstalledKind",
     "InstalledPlugin",
     "JobOutcome",
     "JobStanding",
     "ListedTask",
+    "Money",
     "Outcome",
     "Plan",
     "PlannedJob",
+    "Question",
+    "Rebuilt",
+    "RescueReport",
+    "RescuedTask",
+    "Selection",
     "Setup",
+    "Spendings",
+    "Spent",
     "TaskFacts",
     "Verdict",
+    "back_up_ledger",
+    "adopt",
     "cancel",
     "cancel_task",
+    "check_ledger",
     "doctor",
     "download",
     "emulate",
@@ -60,10 +83,13 @@ __all__ = [
     "load",
     "plan",
     "plugins",
+    "rebuild_ledger",
+    "rescue",
     "resolve",
     "run",
     "run_async",
     "schema",
+    "spending",
     "status",
     "task",
     "tasks",
@@ -72,19 +98,29 @@ __all__ = [
 _HOMES = {
     "wanrun.api.about": ("InstalledKind", "kinds", "plugins", "schema"),
     "wanrun.api.account": ("STATUSES", "ListedTask", "TaskFacts", "cancel_task", "task", "tasks"),
+    "wanrun.api.accounting": ("Spendings", "spending"),
+    "wanrun.api.adopting": ("adopt",),
     "wanrun.api.cancelling": ("Cancellation", "cancel"),
     "wanrun.api.checkup": ("doctor",),
     "wanrun.api.downloading": ("Downloaded", "download"),
     "wanrun.api.emulating": ("emulate",),
     "wanrun.api.findings": ("Checkup", "Finding", "Verdict"),
+    "wanrun.api.ledgers": ("Backup", "back_up_ledger", "check_ledger", "rebuild_ledger"),
     "wanrun.api.looking": ("load", "plan"),
+    "wanrun.api.rescue_finds": ("Fate", "RescueReport", "RescuedTask"),
+    "wanrun.api.rescuing": ("rescue",),
     "wanrun.api.running": ("run", "run_async"),
     "wanrun.api.standing": ("Decision", "JobStanding", "resolve", "status"),
     "wanrun.batch": ("Batch",),
+    "wanrun.ledger.rebuild": ("Rebuilt",),
+    "wanrun.consent": ("Question",),
+    "wanrun.ledger": ("Spent",),
+    "wanrun.money": ("Money",),
     "wanrun.outcome": ("JobOutcome", "Outcome"),
     "wanrun.plan": ("Plan", "PlannedJob"),
     "wanrun.project": ("EmulatorOptions", "Setup"),
     "wanrun.registry": ("InstalledPlugin",),
+    "wanrun.selection": ("Selection",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -92,13 +92,13 @@ def tasks(
 
     async def listing() -> list[TaskRow]:
         async with caller_of(project, provider, observe) as caller:
-            return await _rows(caller, status=status, model=model)
+            return await all_rows(caller, status=status, model=model)
 
     rows = [row for row in blocking(listing) if status in (None, row.raw_status) and model in (None, row.model)]
     return [_listed(row, jobs) for row in sorted(rows, key=_age)]
 
 
-async def _rows(caller: Caller, *, status: str | None, model: str | None) -> list[TaskRow]:
+async def all_rows(caller: Caller, *, status: str | None, model: str | None) -> list[TaskRow]:
     """Return the rows of all pages, each task once: what is made meanwhile pushes others to the next page."""
     rows: dict[str, TaskRow] = {}
     number, pages = 1, 1

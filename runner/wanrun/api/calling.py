@@ -61,7 +61,8 @@ async def callers(
     async with AsyncExitStack() as stack:
         made = {}
         for service in await stack.enter_async_context(services.started()):
-            client = await stack.enter_async_context(Client(service.endpoint, service.key))
+            networks = service.provider.link_networks
+            client = await stack.enter_async_context(Client(service.endpoint, service.key, link_networks=networks))
             made[service.provider.name] = Caller(Lane(service.provider, client), observe, world)
         yield made
 

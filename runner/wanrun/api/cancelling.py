@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from wanrun.project import Project
 
 _HELD = "it is held: whether it has a task is not known; settle it with wanrun resolve"
+_UNSURE = "it is unsure: whether it has a task is found out by the next run, or settled with wanrun resolve"
 BY_HAND = "cancelled by hand"
 _TOO_LATE = {
     TaskStatus.RUNNING: "too late, it runs already; the next run fetches it",
@@ -89,7 +90,7 @@ def _left(entry: Entry) -> Cancellation:
     task = entry.attempt.task_id if entry.attempt else None
     if state is State.IN_FLIGHT:
         return Cancellation(entry.address, task, False, _TOO_LATE[TaskStatus.SUCCEEDED])
-    return Cancellation(entry.address, task, False, _HELD)
+    return Cancellation(entry.address, task, False, _UNSURE if state is State.UNSURE else _HELD)
 
 
 class _Cancelling:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NAMES_SHOWN = 5
 #: Module of an extra -> what it is for, and what installs it.
 EXTRAS = {
-    "av": ("PyAV", "videos are checked less closely, and the emulator cannot edit", "media"),
+    "av": ("PyAV", "the emulator cannot edit", "emulator"),
     "h11": ("h11", "there is no emulator", "emulator"),
 }
 
@@ -118,7 +118,7 @@ def _ledger(project: Project) -> tuple[list[Finding], str | None]:
     except LedgerError as exc:
         return [problem("ledger", str(exc), exit_code=exc.exit_code, path=str(path))], None
     if damage:
-        advice = "copy it away and take the last good copy; never delete it, it knows what has been paid for"
+        advice = "move it away, then take the last good copy, or wanrun ledger rebuild; it knows what was paid for"
         return [problem("ledger", f"{path} is damaged: {damage[0]}", advice=advice, path=str(path))], account
     owner = f"belongs to {account_words(account)}" if account else "has not met its service yet"
     counts = Counter(job.state.value for job in jobs)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wanrun.batch import Batch, identify_batch, load_batch, plan_batch
 from wanrun.ledger import Ledger
 from wanrun.project import Setup, open_project
+from wanrun.selection import Selection, select
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,15 +28,22 @@ def load(paths: Sequence[str | PathLike[str]], setup: Setup | None = None) -> Ba
     return load_batch([Path(path) for path in paths], open_project(setup or Setup()))
 
 
-def plan(paths: Sequence[str | PathLike[str]], setup: Setup | None = None, *, retry_failed: bool = False) -> Plan:
-    """Say what a run of these specs would do: a state and an action for every job.
+def plan(
+    paths: Sequence[str | PathLike[str]],
+    setup: Setup | None = None,
+    *,
+    retry_failed: bool = False,
+    selection: Selection | None = None,
+) -> Plan:
+    """Say what a run of these specs would do: a state and an action for every job, or those of a selection.
 
     Needs no key and no network, and writes nothing. Raises as `load` does, and `LedgerError`.
     """
     project = open_project(setup or Setup())
     batch = load_batch([Path(path) for path in paths], project)
     identified = identify_batch(batch, project)
-    return plan_batch(batch, identified, entries_of(project), project, retry_failed=retry_failed)
+    whole = plan_batch(batch, identified, entries_of(project), project, retry_failed=retry_failed)
+    return select(whole, selection or Selection())
 
 
 def entries_of(project: Project) -> list[Entry]:

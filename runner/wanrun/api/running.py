@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
+from wanrun.consent import parsed_cap
 from wanrun.engine.world import World
 from wanrun.project import Setup, open_project
 from wanrun.run import Run
+from wanrun.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from wanrun.batch import Batch
     from wanrun.catalog import Catalog
+    from wanrun.consent import Confirm
     from wanrun.events import Event
     from wanrun.outcome import Outcome
     from wanrun.plan import Plan
@@ -30,6 +34,11 @@ async def run_async(
     setup: Setup | None = None,
     *,
     retry_failed: bool = False,
+    selection: Selection | None = None,
+    max_wait_seconds: float = math.inf,
+    no_wait: bool = False,
+    max_cost: str | None = None,
+    confirm: Confirm | None = None,
     observe: Callable[[Event], None] = lambda _: None,
     planned: Callable[[Plan, Batch], None] = lambda _plan, _batch: None,
     signals: bool = False,
@@ -39,8 +48,14 @@ async def run_async(
 ) -> Outcome:
     """Carry out specs, inside trio, until nothing is left that this run can move.
 
-    `observe` hears every event, `planned` the plan before anything is done about it. `signals` makes the run listen
-    to SIGINT and SIGTERM. `catalog`, `world` and `transport` replace the installed plugins, the clocks and the
+    `selection` chooses among the jobs of the specs. `max_wait_seconds` after the start no more is submitted, and the
+    run ends within a minute; `no_wait` brings home what has ended, fills the places in flight and leaves. Neither
+    cancels anything: another run goes on.
+    `max_cost`, such as `30 CNY`, limits what this run submits. `confirm` is asked once when that may cost more than
+    the settings' `confirm_above`; without one such a run is refused.
+    `observe` hears every event, `planned` the plan before anything is done about it. `signals` says that the process
+    is this run's own: SIGINT, SIGTERM and SIGHUP end the run, and with `os._exit` the process if that takes longer
+    than some seconds. `catalog`, `world` and `transport` replace the installed plugins, the clocks and the
     network: they are for tests and simulations. One job's failure is in the `Outcome`; raises `WanrunError` for
     what is wrong before anything is submitted, and `LedgerError` when the ledger cannot be written.
     """
@@ -49,6 +64,11 @@ async def run_async(
         observe=observe,
         planned=planned,
         retry_failed=retry_failed,
+        selection=selection or Selection(),
+        max_wait_seconds=max_wait_seconds,
+        no_wait=no_wait,
+        max_cost=None if max_cost is None else parsed_cap(max_cost),
+        confirm=confirm,
         signals=signals,
         world=world or World(),
         transport=transport,
@@ -61,12 +81,28 @@ def run(
     setup: Setup | None = None,
     *,
     retry_failed: bool = False,
+    selection: Selection | None = None,
+    max_wait_seconds: float = math.inf,
+    no_wait: bool = False,
+    max_cost: str | None = None,
+    confirm: Confirm | None = None,
     observe: Callable[[Event], None] = lambda _: None,
     planned: Callable[[Plan, Batch], None] = lambda _plan, _batch: None,
     signals: bool = False,
 ) -> Outcome:
     """Carry out specs and return when done; blocking, otherwise as `run_async`."""
     call = partial(
-        run_async, paths, setup, retry_failed=retry_failed, observe=observe, planned=planned, signals=signals
+        run_async,
+        paths,
+        setup,
+        retry_failed=retry_failed,
+        selection=selection,
+        max_wait_seconds=max_wait_seconds,
+        no_wait=no_wait,
+        max_cost=max_cost,
+        confirm=confirm,
+        observe=observe,
+        planned=planned,
+        signals=signals,
     )
     return trio.run(call)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from wanrun.api.looking import entries_of
@@ -15,27 +14,37 @@ from wanrun.ledger import AttemptState, Ledger, LedgerLock
 from wanrun.ledger.rows import latest
 from wanrun.plan import standing
 from wanrun.project import Setup, open_project
+from wanrun.selection import names
 from wanrun.types import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from wanrun.ledger import Entry
+    from wanrun.types import JSON
 
 
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # it becomes part of an address
 
 
-RESOLVABLE = (State.HELD, State.LOST)
-UNSETTLED = (*RESOLVABLE, State.UNSURE, State.IN_FLIGHT)
+RESOLVABLE = (State.HELD, State.UNSURE, State.LOST)
+UNSETTLED = (*RESOLVABLE, State.IN_FLIGHT)
 
 
 class Decision(StrEnum):
-    """What a person can say about a job that is held or lost."""
+    """What a person can say about a job that is held, unsure or lost."""
 
     ADOPT = "adopt"  #: this task is the job's
     RESUBMIT = "resubmit"  #: make another task, and pay for it if there is one already
     ABANDON = "abandon"  #: give the job up
+
+
+#: What is risked by settling by hand what a run would settle by itself.
+_RISKS = {
+    Decision.ADOPT: "if its create made another task, that one is paid for too, and its result is not fetched",
+    Decision.RESUBMIT: "if its create made a task after all, both are paid for; a run would have found out",
+    Decision.ABANDON: "if its create made a task after all, it is paid for, and its result is not fetched",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,9 @@ class JobStanding:
     task_id: str | None
     intended_at: float | None  #: epoch seconds of the latest create
     places: tuple[str, ...]
+    gone_at: float | None = None  #: epoch seconds after which a result in flight can no longer be had
+    evidence: Mapping[str, JSON] | None = None  #: of a held or unsure job: what reconciling has found so far
+    risk: str = ""  #: of a decision just made: what it may cost; empty where it risks nothing
 
 
 def status(setup: Setup | None = None, patterns: Sequence[str] = ()) -> list[JobStanding]:
@@ -64,7 +76,7 @@ def standings(entries: Sequence[Entry], patterns: Sequence[str] = ()) -> list[Jo
     """Return how the jobs of these entries stand, as `status` lists them."""
     current = {entry.id for entry in latest(entries).values()}
     return [
-        _standing(entry)
+        standing_of(entry)
         for entry in entries
         if matches(entry, patterns) and (entry.id in current or standing(entry, None)[0] in UNSETTLED)
     ]
@@ -72,11 +84,11 @@ def standings(entries: Sequence[Entry], patterns: Sequence[str] = ()) -> list[Jo
 
 def matches(entry: Entry, patterns: Sequence[str]) -> bool:
     """Say whether one of the patterns is an entry's, or there are none; see `status`."""
-    job = entry.address.partition("/")[2]
-    return not patterns or any(fnmatchcase(entry.address if "/" in pattern else job, pattern) for pattern in patterns)
+    return not patterns or names(entry.address, patterns)
 
 
-def _standing(entry: Entry) -> JobStanding:
+def standing_of(entry: Entry) -> JobStanding:
+    """Return how one entry stands."""
     state, _, why = standing(entry, None)
     attempt = entry.attempt
     return JobStanding(
@@ -86,11 +98,13 @@ def _standing(entry: Entry) -> JobStanding:
         task_id=attempt.task_id if attempt else None,
         intended_at=attempt.intended_at if attempt else None,
         places=tuple(row.place for row in entry.deliveries if row.state == "delivered"),
+        gone_at=attempt.gone_at if attempt else None,
+        evidence=attempt.evidence if attempt and state in (State.HELD, State.UNSURE) else None,
     )
 
 
 def resolve(job: str, decision: Decision, setup: Setup | None = None, *, task_id: str | None = None) -> JobStanding:
-    """Settle one job that is held or lost, and return how it stands then; the next run goes on from there.
+    """Settle one job that is held, unsure or lost, and return how it stands then; the next run goes on from there.
 
     `job` is its address, or its id where that is enough; `task_id` goes with `ADOPT`. Raises `SettingsError` when
     the job or the decision does not fit, `LedgerBusy` while a run uses the ledger.
@@ -101,8 +115,9 @@ def resolve(job: str, decision: Decision, setup: Setup | None = None, *, task_id
     with LedgerLock(project.ledger_path), Ledger.open(project.ledger_path, now=time.time) as ledger:
         ledger.interrupted()
         entry = _find(job, ledger)
+        unsure = standing(entry, None)[0] is State.UNSURE
         _decide(entry, decision, ledger, task_id)
-        return _standing(ledger.entry(entry.id))
+        return replace(standing_of(ledger.entry(entry.id)), risk=_RISKS[decision] if unsure else "")
 
 
 def _find(job: str, ledger: Ledger) -> Entry:
@@ -123,7 +138,7 @@ def _decide(entry: Entry, decision: Decision, ledger: Ledger, task_id: str | Non
     state, _, _ = standing(entry, None)
     attempt = entry.attempt
     if attempt is None or state not in RESOLVABLE:
-        raise SettingsError(f"{entry.address} is {state}; only a job that is held or lost is resolved by hand")
+        raise SettingsError(f"{entry.address} is {state}; only a job that is held, unsure or lost is resolved by hand")
     if decision is Decision.ADOPT:
         _adopt(entry, ledger, task_id)
     elif decision is Decision.RESUBMIT:
@@ -132,10 +147,16 @@ def _decide(entry: Entry, decision: Decision, ledger: Ledger, task_id: str | Non
         ledger.ended(attempt.id, AttemptState.ABANDONED, "abandoned by hand")
 
 
-def _adopt(entry: Entry, ledger: Ledger, task_id: str | None) -> None:
-    assert entry.attempt is not None
+def checked_task(task_id: str | None) -> str:
+    """Return a task id that was typed by hand; raises `SettingsError` for what cannot be one."""
     if task_id is None or not _TASK_ID.fullmatch(task_id):
         raise SettingsError("that is no task id; copy it from the service's console")
+    return task_id
+
+
+def _adopt(entry: Entry, ledger: Ledger, task_id: str | None) -> None:
+    assert entry.attempt is not None
+    task_id = checked_task(task_id)
     try:
         ledger.accepted(entry.attempt.id, task_id=task_id, request_id=None)
     except LedgerError as exc:

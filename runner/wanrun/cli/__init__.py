@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wanrun.cli.output import counted, say
-from wanrun.errors import ExitCode, SpecError, WanrunError
+from wanrun.cli.output import UNSAID, clean_logs, counted, say
+from wanrun.errors import PASSING, ExitCode, SpecError, WanrunError, disk_advice
 from wanrun.streams import silence
 
 if TYPE_CHECKING:
@@ -27,10 +27,12 @@ COMMANDS = {
     "validate": ("wanrun.cli.look:validate", "Check specs and the files they name, without network or key."),
     "plan": ("wanrun.cli.look:plan", "Show what a run would do, job by job, and do nothing."),
     "status": ("wanrun.cli.standing:status", "Show how every job stands, by the ledger."),
-    "resolve": ("wanrun.cli.standing:resolve", "Settle a job that is held or lost."),
+    "resolve": ("wanrun.cli.standing:resolve", "Settle a job that is held, unsure or lost."),
     "tasks": ("wanrun.cli.account:tasks", "List the account's tasks, whoever made them, or act on one."),
+    "rescue": ("wanrun.cli.rescue:rescue", "Bring home every finished result of the account."),
     "cancel": ("wanrun.cli.account:cancel", "Cancel jobs whose tasks still wait at the service."),
     "doctor": ("wanrun.cli.about:doctor", "Look at settings, ledger, key and plugins, and say what to do."),
+    "ledger": ("wanrun.cli.ledger:ledger", "Copy the ledger, check it, or rebuild it from sidecars."),
     "plugins": ("wanrun.cli.about:plugins", "Show the installed plugins, and the options of each kind."),
     "schema": ("wanrun.cli.about:schema", "Print the JSON Schema of specs, for editors."),
     "emulator": ("wanrun.cli.emulate:emulator", "Serve the video-edit service on this machine, for tries and tests."),
@@ -77,8 +79,9 @@ def _refuse_misspelt(word: str) -> None:
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 all done; 1 a job needs a person (failed, held); 2 the spec, the settings or the call is "
-    "wrong; 3 run again to go on; 4 stopped by the service (key, arrears, access); 7 a paid result is lost; "
-    "130/143 stopped by a signal, state saved.",
+    "wrong; 3 run again to go on; 4 stopped by the service (key, arrears, access); 5 stopped by the budget; 7 a paid "
+    "result is lost; "
+    "129/130/143 stopped by a signal (terminal closed, Ctrl-C, TERM), state saved.",
 )
 @click.version_option(package_name="wanrun", message="%(package)s %(version)s")
 def app() -> None:
@@ -94,12 +97,17 @@ def app() -> None:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
-    sys.exit(run_app(args))
+    """Run the command line and exit with its code; 3 when all went well, but what was to be printed is not there."""
+    code = run_app(args)
+    for problem in dict.fromkeys(UNSAID):
+        say(problem, err=True)
+        code = code or int(ExitCode.UNFINISHED)
+    sys.exit(code)
 
 
 def run_app(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors are printed, never raised."""
+    clean_logs()
     try:
         code = app.main(args=None if args is None else list(args), prog_name="wanrun", standalone_mode=False)
     except click.exceptions.Exit as exc:
@@ -117,11 +125,19 @@ def run_app(args: Sequence[str] | None = None) -> int:
         return int(ExitCode.OK)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
-    except Exception:
-        say(traceback.format_exc(), err=True)
-        say("this is a bug of wanrun, not yours; the ledger is intact. Please report the lines above", err=True)
-        return int(ExitCode.BUG)
+    except Exception as exc:
+        return _show_surprise(exc)
     return int(code) if isinstance(code, int) else int(ExitCode.OK)
+
+
+def _show_surprise(exc: Exception) -> int:
+    """Show what nobody has put into words, and return its exit code: a disk that fails, or our bug."""
+    if isinstance(exc, OSError) and exc.errno in PASSING:
+        say(f"{exc.filename or 'a file'}: {exc.strerror}; {disk_advice(exc)}", err=True)
+        return int(ExitCode.UNFINISHED)
+    say("".join(traceback.format_exception(exc)), err=True)
+    say("this is a bug of wanrun, not yours; the ledger is intact. Please report the lines above", err=True)
+    return int(ExitCode.BUG)
 
 
 def _show_misuse(exc: click.ClickException) -> None:

@@ -134,7 +134,11 @@ def doctor(provider: str | None, form: str, **options: Any) -> int:
     Each provider gets one list call, which costs nothing. Exit code 0 when all is fine, 1 when a person should look
     at something, 2 when settings or plugins are wrong, 4 when the key is refused, 3 when the service is not reached.
     """
-    checkup = api.doctor(make_setup(options), provider=provider)
+    return show_checkup(api.doctor(make_setup(options), provider=provider), form)
+
+
+def show_checkup(checkup: api.Checkup, form: str) -> int:
+    """Print what was found, and return the exit code."""
     if form == "json":
         say_json(_checkup(checkup))
         return int(checkup.exit_code)

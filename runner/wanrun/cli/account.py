@@ -12,8 +12,9 @@ import click
 from wanrun import api
 from wanrun.cli.advice import command
 from wanrun.cli.options import emulator_flag, emulator_options, format_option, make_setup, setup_options
-from wanrun.cli.output import counted, local_time, one_line, say, say_json, table
+from wanrun.cli.output import counted, local_time, say, say_json, table
 from wanrun.errors import ExitCode
+from wanrun.text import one_line
 from wanrun.words import line, megabytes
 
 if TYPE_CHECKING:

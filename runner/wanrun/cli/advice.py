@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _ADVICE = {
     State.HELD: "look for its task with {tasks}, then: {resolve} --adopt TASK | --resubmit | --abandon",
+    State.UNSURE: "run it again to find out, or: {resolve} --adopt TASK | --resubmit | --abandon",
     State.LOST: "to pay for it again: {resolve} --resubmit",
 }
 

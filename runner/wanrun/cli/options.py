@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +13,9 @@ from wanrun import api
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([smhd])?")
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -74,6 +78,63 @@ def emulator_options(command: F) -> F:
 deliver_option = click.option(
     "--deliver", is_flag=True, help="With --emulator: let sinks that reach beyond this machine deliver for real."
 )
+
+
+def budget_options(command: F) -> F:
+    """Add the options that say what a run may spend."""
+    command = click.option("--yes", is_flag=True, help="Do not ask, whatever the jobs may cost.")(command)
+    return click.option(
+        "--max-cost", metavar="AMOUNT", help='Submit only as much as this pays for, such as "30 CNY".'
+    )(command)
+
+
+def make_consent(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of `budget_options` out of a command's own and return what they are to a run."""
+    from wanrun.cli.asking import agree, ask, is_terminal  # here, since `--help` does not wait for trio
+
+    confirm = agree if options.pop("yes") else ask if is_terminal() else None
+    return {"max_cost": options.pop("max_cost"), "confirm": confirm}
+
+
+def selection_options(command: F) -> F:
+    """Add the options that choose among the jobs of the specs."""
+    for option in reversed(
+        [
+            click.option(
+                "--only", multiple=True, metavar="PATTERN", help="Take only the jobs that match: spec/job, or job."
+            ),
+            click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out the jobs that match."),
+            click.option(
+                "--limit",
+                type=click.IntRange(min=1),
+                metavar="N",
+                help="Submit at most N jobs, the first ones; leave the others to another run.",
+            ),
+            click.option(
+                "--again",
+                multiple=True,
+                metavar="PATTERN",
+                help="Make one more task for each matching job that is done or failed: pay for it once more.",
+            ),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def make_selection(options: dict[str, Any]) -> api.Selection:
+    """Take the options of `selection_options` out of a command's own and return what they choose."""
+    return api.Selection(**{name: options.pop(name) for name in ("only", "exclude", "limit", "again")})
+
+
+def seconds_of(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
+    """Return the seconds of a span of time: `90s`, `30m`, `2h`, or a number of seconds."""
+    if value is None:
+        return None
+    found = _DURATION.fullmatch(value.strip().lower())
+    if found is None:
+        raise click.BadParameter(f'"{value}" is no span of time; give 90s, 30m, 2h or a number of seconds')
+    return float(found[1]) * _UNIT_SECONDS[found[2] or "s"]
 
 
 def make_setup(options: dict[str, Any]) -> api.Setup:

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import json
-import re
+import logging
 import sys
-import unicodedata
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 from rich.cells import cell_len
 
+from wanrun.errors import disk_advice
 from wanrun.redaction import redacted, redacted_json
 from wanrun.streams import silence
+from wanrun.text import one_line, printable, printable_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from wanrun.types import JSON
 
-_UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_NOT_ASCII = re.compile(r"[^\x00-\x7e]")
-
-
-def printable(text: str) -> str:
-    """Return a text without what could drive a terminal: escapes, controls but the newline, and bidi marks."""
-    return "".join(
-        character if character == "\n" or unicodedata.category(character) not in _UNSHOWN else "\ufffd"
-        for character in text
-    )
-
-
-def one_line(text: str) -> str:
-    """Return a text as one line, whatever a service or a plugin has put into it."""
-    return printable(" ".join(text.split()))
+UNSAID: list[str] = []  #: why not everything is in standard output, which a full disk below it must not end a run for
 
 
 def say(text: str = "", *, err: bool = False) -> None:
@@ -45,17 +33,11 @@ def say(text: str = "", *, err: bool = False) -> None:
 def say_json(value: Mapping[str, JSON] | Sequence[JSON]) -> None:
     """Print one JSON document."""
     text = json.dumps(redacted_json(value), ensure_ascii=not _is_utf8(), indent=2)
-    _write(_NOT_ASCII.sub(_escaped, text), err=False)
+    _write(printable_json(text), err=False)
 
 
 def _is_utf8() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-
-
-def _escaped(character: re.Match[str]) -> str:
-    """Return a character as it may stand in JSON at a terminal; `json` itself escapes only the ASCII controls."""
-    text = character[0]
-    return json.dumps(text)[1:-1] if unicodedata.category(text) in _UNSHOWN else text
 
 
 def _write(text: str, *, err: bool) -> None:
@@ -63,8 +45,23 @@ def _write(text: str, *, err: bool) -> None:
     encoding = stream.encoding or "utf-8"
     try:
         click.echo(text.encode(encoding, "backslashreplace").decode(encoding), err=err)
-    except BrokenPipeError:  # `wanrun status | head` changes nothing about the exit code
+    except OSError as exc:  # `wanrun status | head`, or a terminal that is gone, changes nothing about the exit code
         silence(stream)
+        if not err and exc.errno not in (errno.EPIPE, errno.EIO):
+            UNSAID.append(f"standard output: {exc.strerror}; {disk_advice(exc)}")
+
+
+class _PrintableLogs(logging.Formatter):
+    """Makes a record printable as a whole, with its traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+def clean_logs() -> None:
+    """Make printable what libraries and plugins log, where `logging` prints it to standard error by itself."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_PrintableLogs())
 
 
 def table(rows: Sequence[Sequence[str]], *, gap: int = 2) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,19 +13,26 @@ import click
 
 from wanrun import api
 from wanrun.cli.advice import advice, command
+from wanrun.cli.money import spent_json, spent_words
 from wanrun.cli.options import (
+    budget_options,
     deliver_option,
     emulator_flag,
     emulator_options,
     format_option,
+    make_consent,
+    make_selection,
     make_setup,
+    seconds_of,
+    selection_options,
     setup_options,
     specs_argument,
 )
-from wanrun.cli.output import counted, one_line, printable, say, say_json
+from wanrun.cli.output import counted, say, say_json
 from wanrun.errors import ExitCode, SettingsError
 from wanrun.progress import view_for
 from wanrun.streams import silence
+from wanrun.text import one_line, printable, printable_json
 from wanrun.types import Action, State
 
 if TYPE_CHECKING:
@@ -39,17 +47,30 @@ PLACES_SHOWN = 20
 @emulator_flag
 @emulator_options
 @deliver_option
+@selection_options
 @click.option("--retry-failed", is_flag=True, help="Submit failed jobs anew; none of them was billed.")
+@click.option(
+    "--max-wait",
+    callback=seconds_of,
+    metavar="DURATION",
+    help="After so long (90s, 30m, 2h), submit no more and end within a minute; cancel nothing. Run again to collect.",
+)
+@click.option(
+    "--no-wait", is_flag=True, help="Bring home what has ended, fill the tasks in flight, and leave; run again later."
+)
+@budget_options
 @click.option("--events", metavar="FILE|-", help="Write every event as a JSON line to FILE, or - for standard output.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only what needs attention while the run lasts.")
 @format_option
-def run(specs: tuple[Path, ...], form: str, retry_failed: bool, events: str | None, quiet: bool, **options: Any) -> int:
+def run(specs: tuple[Path, ...], form: str, events: str | None, quiet: bool, **options: Any) -> int:
     """Plan and carry out specs, and resume what is unfinished; the default command.
 
     Each job becomes one task, is watched, and its result is fetched and delivered to its sinks. What is done is
     never paid for again: running the same specs once more submits nothing. It is safe to stop it at any time.
     """
-    setup = make_setup(options)
+    setup, consent, selection = make_setup(options), make_consent(options), make_selection(options)
+    if (max_wait := options.pop("max_wait")) is not None:
+        options["max_wait_seconds"] = max_wait
     if form == "json" and events == "-":
         raise click.UsageError("--format json and --events - both write to standard output; give --events a file")
     with ExitStack() as stack:
@@ -62,7 +83,14 @@ def run(specs: tuple[Path, ...], form: str, retry_failed: bool, events: str | No
                 lines.write(event)
 
         outcome = api.run(
-            specs, setup, retry_failed=retry_failed, observe=observe, planned=_announce(quiet), signals=True
+            specs,
+            setup,
+            selection=selection,
+            observe=observe,
+            planned=_announce(quiet),
+            signals=True,
+            **options,
+            **consent,
         )
     if lines is not None and lines.failure:
         say(f"{events}: {lines.failure}; not every event is in it", err=True)
@@ -84,7 +112,7 @@ class _EventLines:
     def __enter__(self) -> _EventLines:
         if self._target != "-":
             try:
-                self._stream = Path(self._target).open("a", encoding="utf-8")
+                self._stream = open(self._target, "a", encoding="utf-8", opener=_private)  # Path.open has no opener
             except OSError as exc:
                 raise SettingsError(f"{self._target}: {exc.strerror} (given by --events)") from exc
         return self
@@ -96,11 +124,16 @@ class _EventLines:
     def write(self, event: Event) -> None:
         """Append one event; a stream that fails is given up and the run goes on, since it is paying for things."""
         try:
-            self._stream.write(json.dumps(event.to_json(), ensure_ascii=True) + "\n")
+            self._stream.write(printable_json(json.dumps(event.to_json(), ensure_ascii=True)) + "\n")
             self._stream.flush()
         except OSError as exc:
             silence(self._stream)
             self.failure = None if isinstance(exc, BrokenPipeError) else exc.strerror
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that, when it is made, is the user's alone: prompts and names of clients stand in events."""
+    return os.open(path, flags, 0o600)
 
 
 def _announce(quiet: bool) -> Any:
@@ -133,12 +166,24 @@ def _sum_up(outcome: api.Outcome, setup: api.Setup, *, err: bool) -> None:
                 say(f"  {words}", err=err)
     for note in outcome.run_notes:
         say(f"note: {note}", err=err)
+    if words := _money(outcome, setup):
+        say(words, err=err)
     for reason in outcome.reasons:
         say(one_line(reason), err=err)
     counts = ", ".join(f"{count} {state}" for state, count in outcome.counts().items()) or "no jobs"
     say(f"{counts}; {_submitted(outcome)}. Ledger: {_short(str(outcome.ledger))}", err=err)
     if outcome.exit_code is ExitCode.UNFINISHED:
         say("run again to go on", err=err)
+
+
+def _money(outcome: api.Outcome, setup: api.Setup) -> str:
+    """Say what this run has cost, and what has gone in all; empty where nothing was ever submitted."""
+    mine, all_together = spent_words(outcome.spent_by_run), spent_words(outcome.spent)
+    if setup.emulator:
+        return f"at the service this would be: {mine}" if mine else ""
+    if not mine or mine == all_together:
+        return f"{'by this run' if mine else 'in all'}: {all_together}" if all_together else ""
+    return f"by this run: {mine}; in all: {all_together}"
 
 
 def _submitted(outcome: api.Outcome) -> str:
@@ -161,6 +206,8 @@ def _json(outcome: api.Outcome) -> dict[str, Any]:
         "exit_code": int(outcome.exit_code),
         "exit": outcome.exit_code.name.lower(),
         "submitted": outcome.submitted,
+        "money": spent_json(outcome.spent),
+        "money_of_run": spent_json(outcome.spent_by_run),
         "reasons": list(outcome.reasons),
         "notes": [*outcome.notes, *outcome.run_notes],
         "ledger": str(outcome.ledger),

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wanrun import api
 from wanrun.cli.advice import advice
+from wanrun.cli.money import spent_json, spent_words
 from wanrun.cli.options import emulator_flag, format_option, make_setup, setup_options
 from wanrun.cli.output import counted, local_time, say, say_json, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @click.command()
@@ -26,21 +31,48 @@ def status(jobs: tuple[str, ...], form: str, **options: Any) -> int:
     setup = make_setup(options)
     standings = api.status(setup, jobs)
     if form == "json":
-        say_json({"jobs": [_json(job) for job in standings]})
+        say_json({"jobs": [_json(job) for job in standings], **_money_json(setup)})
         return 0
     if not standings:
         say("no jobs in the ledger" if not jobs else f"no job in the ledger matches {' '.join(jobs)}")
         return 0
-    say(table([(job.address, job.state, local_time(job.intended_at), _note(job, setup)) for job in standings]))
+    lines = table([(job.address, job.state, local_time(job.intended_at), _note(job, setup)) for job in standings])
+    for job, line in zip(standings, lines.split("\n"), strict=True):
+        say("\n".join([line, *(f"    {each}" for each in _evidence(job))]))
     counts = Counter(job.state.value for job in standings)
     say(f"\n{counted(len(standings), 'job')}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    _say_money(setup)
     return 0
+
+
+def _say_money(setup: api.Setup) -> None:
+    money = api.spending(setup)
+    if words := spent_words(money.spent):
+        cap = f" of at most {money.max_cost}" if money.max_cost is not None else ""
+        say(f"{'at the service this would be: ' if setup.emulator else ''}{words}{cap}")
+
+
+def _money_json(setup: api.Setup) -> dict[str, Any]:
+    money = api.spending(setup)
+    return {"money": spent_json(money.spent), "max_cost": str(money.max_cost) if money.max_cost else None}
 
 
 def _note(job: api.JobStanding, setup: api.Setup) -> str:
     note = job.why or ", ".join(job.places)
+    note += f", gone at {local_time(job.gone_at)}" if job.gone_at is not None else ""
     words = advice(job.address, job.state, setup)
     return f"{note}; {words}" if words else note
+
+
+def _evidence(job: api.JobStanding) -> list[str]:
+    """Return the tasks that an undecided job may have, a line each."""
+    evidence: Mapping[str, Any] = job.evidence or {}
+    rows = [
+        (f"task {each['task']}", f"made {local_time(each['created_at'], seconds=True)}", each["status"], each["why"])
+        for each in evidence.get("candidates", [])
+    ]
+    more = evidence.get("more")
+    return [*(table(rows).split("\n") if rows else []), *([f"and {more} more"] if more else [])]
 
 
 def _json(job: api.JobStanding) -> dict[str, Any]:
@@ -50,23 +82,36 @@ def _json(job: api.JobStanding) -> dict[str, Any]:
         "why": job.why,
         "task": job.task_id,
         "intended_at": job.intended_at,
+        "gone_at": job.gone_at,
         "places": list(job.places),
+        "evidence": dict(job.evidence) if job.evidence is not None else None,
     }
 
 
 @click.command()
 @click.argument("job")
 @click.option("--adopt", metavar="TASK", help="The service made this task for the job: go on with it.")
+@click.option(
+    "--spec",
+    "specs",
+    multiple=True,
+    metavar="SPEC",
+    type=click.Path(path_type=Path),
+    help="With --adopt: the job is of this spec and new to the ledger, such as after it was lost.",
+)
 @click.option("--resubmit", is_flag=True, help="Make another task at the next run; if there was one, it is paid too.")
 @click.option("--abandon", is_flag=True, help="Give the job up.")
 @setup_options
 @emulator_flag
 @format_option
-def resolve(job: str, adopt: str | None, resubmit: bool, abandon: bool, form: str, **options: Any) -> int:
-    """Settle a JOB (spec/job, or job) that is held or lost; the next run goes on from there.
+def resolve(
+    job: str, adopt: str | None, specs: tuple[Path, ...], resubmit: bool, abandon: bool, form: str, **options: Any
+) -> int:
+    """Settle a JOB (spec/job, or job) that is held, unsure or lost; the next run goes on from there.
 
-    A job is held when its create got no answer: a task may exist and cost money. Look in the service's console for
-    one that was made at that time with that prompt; adopt it if there is one, resubmit if there is none.
+    A job is unsure when its create got no answer: a task may exist and cost money. A run finds out by itself; what it
+    cannot decide is held, and `wanrun status` shows the tasks that it may be. Look at them in the service's console;
+    adopt the one with that prompt and video if there is one, resubmit if there is none.
     """
     chosen = [
         decision
@@ -79,9 +124,15 @@ def resolve(job: str, adopt: str | None, resubmit: bool, abandon: bool, form: st
     ]
     if len(chosen) != 1:
         raise click.UsageError("give one of --adopt TASK, --resubmit, --abandon")
-    standing = api.resolve(job, chosen[0], make_setup(options), task_id=adopt)
-    if form == "json":
-        say_json(_json(standing))
+    if specs and adopt is None:
+        raise click.UsageError("--spec goes with --adopt TASK")
+    setup = make_setup(options)
+    if specs and adopt is not None:
+        standing = api.adopt(job, adopt, specs, setup)
     else:
-        say(f"{standing.address} is now {standing.state}")
+        standing = api.resolve(job, chosen[0], setup, task_id=adopt)
+    if form == "json":
+        say_json(_json(standing) | {"risk": standing.risk})
+    else:
+        say(f"{standing.address} is now {standing.state}" + (f"; {standing.risk}" if standing.risk else ""))
     return 0

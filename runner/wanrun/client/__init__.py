@@ -1,19 +1,22 @@
 """The service over HTTP: one method is one call, made once. Patience, retries and limits are the engine's.
 
-What a method raises says what to do next (see `wanrun.errors`); two refinements and one signal are the client's own:
-`PolicyExpired` (an upload needs a new policy), `CancelTooLate` (a task no longer waits), `StartOver` (a download).
+What a method raises says what to do next (see `wanrun.errors`); three refinements and one signal are the client's own:
+`PolicyExpired` (an upload needs a new policy), `CancelTooLate` (a task no longer waits), `LinkRefused` (a link leads
+where none may), `StartOver` (a download).
 """
 
 from __future__ import annotations
 
 import json
 import time
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
 import trio
 
+from wanrun.client.addresses import Reach
 from wanrun.client.answers import (
     Created,
     ServiceIdentity,
@@ -28,9 +31,10 @@ from wanrun.client.answers import (
 from wanrun.client.calls import Caller, http_clients
 from wanrun.client.codes import CancelTooLate, PolicyExpired, Verdict, failed_task_verdict, family_of
 from wanrun.client.download import Download, StartOver, open_download
-from wanrun.client.endpoint import Endpoint, endpoint_for
+from wanrun.client.endpoint import Endpoint, endpoint_for, is_on_loopback
 from wanrun.client.fields import Unreadable
 from wanrun.client.fields import task_id as checked_task_id
+from wanrun.client.network import LinkRefused
 from wanrun.client.policy import UploadPolicy, parse_policy
 from wanrun.client.refusals import Answer, Call, refusal
 from wanrun.client.request import create_body, needs_oss_resolve
@@ -38,7 +42,7 @@ from wanrun.client.upload import ThreadRunner, Upload, upload_file
 from wanrun.errors import JobRefused, SettingsError, Unsure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
     from types import TracebackType
@@ -51,6 +55,7 @@ __all__ = [
     "Created",
     "Download",
     "Endpoint",
+    "LinkRefused",
     "PolicyExpired",
     "ServiceIdentity",
     "StartOver",
@@ -93,11 +98,14 @@ class Client:
         read_seconds: float = 30,
         create_seconds: float = 60,
         max_connections: int = 10,
+        link_networks: Sequence[str] = (),
         now: Callable[[], float] = time.time,
         in_thread: ThreadRunner = trio.to_thread.run_sync,
     ) -> None:
         """Make the client; nothing is sent yet.
 
+        Links and uploads lead to public addresses, into `link_networks` (such as `198.18.0.0/15`), and to this machine
+        if the service is here too.
         `read_seconds` bound a whole call other than create, and any one wait of an upload or download; `transport`
         replaces the network; `now` gives epoch seconds; `in_thread` reads files for uploads. Raises `SettingsError`
         for a key that cannot be one, or for a proxy or certificates of the environment that cannot be used.
@@ -109,7 +117,8 @@ class Client:
         timeouts = [
             httpx.Timeout(each, connect=connect_seconds, pool=connect_seconds) for each in (longest, read_seconds)
         ]
-        api, self._links = http_clients(transport, timeouts=timeouts, max_connections=max_connections)
+        reach = Reach(is_on_loopback(endpoint.base_url), tuple(map(ip_network, link_networks)))
+        api, self._links = http_clients(transport, timeouts=timeouts, max_connections=max_connections, reach=reach)
         self._api = api
         self._caller = Caller(api, key, now=now, at_once=max_connections)
 
@@ -135,6 +144,15 @@ class Client:
     def service_date(self) -> float | None:
         """When the latest answer of an API call was given, by the service's clock: epoch seconds, to the second."""
         return self._caller.service_date
+
+    @property
+    def service_now(self) -> float | None:
+        """What the service's clock shows now, in epoch seconds; None as long as no answer has told.
+
+        Counted on from the latest answer by trio's clock, so that it does not matter if somebody sets ours.
+        """
+        told = self._caller.service_clock
+        return None if told is None else told[0] + trio.current_time() - told[1]
 
     async def create(self, body: Mapping[str, JSON], *, path: str) -> Created:
         """Ask for a task; `path` is the model's, below the base URL.
@@ -199,9 +217,9 @@ class Client:
         """Open a link, without the key; the bytes come from `Download.chunks`.
 
         With an `etag` of an earlier download the body goes on at `offset` if the service proves that it is the same
-        file, else it starts at 0: look at `Download.offset`. Raises `LinkExpired` when the link is dead, `StartOver`
-        when only a call without `offset` can go on, `Throttled`, and `Unavailable` for everything that may pass, a body
-        that ends too soon included.
+        file, else it starts at 0: look at `Download.offset`. Raises `LinkExpired` when the link is dead, `LinkRefused`
+        when only another link can be read, `StartOver` when only a call without `offset` can go on, `Throttled`, and
+        `Unavailable` for everything that may pass, a body that ends too soon included.
         """
         return open_download(self._links, url, offset=offset, etag=etag, seconds=self._read_seconds, now=self._now)
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import logging
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import httpx
 import trio
 
 from wanrun.client.answers import ServiceIdentity
-from wanrun.client.endpoint import LOOPBACK_HOSTS
+from wanrun.client.endpoint import LOOPBACK_PATTERNS
 from wanrun.client.fields import short
+from wanrun.client.network import link_transports
 from wanrun.client.reading import date_at, read_answer, read_json, retry_after_seconds
 from wanrun.client.refusals import Answer, Call, no_answer, refusal, too_late
 from wanrun.client.sending import request_for
@@ -26,10 +27,14 @@ from wanrun.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from wanrun.client.addresses import Reach
     from wanrun.types import Secret
+
+_Way: TypeAlias = "tuple[httpx.AsyncBaseTransport | None, Mapping[str, httpx.AsyncBaseTransport | None]]"
 
 KEEP_ALIVE_SECONDS = 15  #: that an idle connection is used again; servers and routers keep theirs for a minute
 IDENTITY_HEADER = "x-wanrun-emulator"
+_CHATTY = ("httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks")  #: may have own levels
 _REQUEST_ID_HEADERS = ("x-request-id", "x-dashscope-request-id", "x-acs-request-id")
 
 
@@ -38,31 +43,35 @@ def http_clients(
     *,
     timeouts: Sequence[httpx.Timeout],
     max_connections: int,
+    reach: Reach,
 ) -> tuple[httpx.AsyncClient, httpx.AsyncClient]:
     """Return a client for calls with the key and one for links and uploads, which never sees it, by their `timeouts`.
 
-    Proxies and certificates of the environment hold, but never a proxy for this machine. Raises `SettingsError` when
-    they cannot be used.
+    Links lead to what is within `reach` only. Proxies and certificates of the environment hold, but never a proxy for
+    this machine. Raises `SettingsError` when they cannot be used.
     """
     _hush()
     try:
         verify = True if transport is not None else httpx.create_ssl_context()
+        limits = httpx.Limits(
+            max_connections=max_connections,
+            max_keepalive_connections=max_connections,
+            keepalive_expiry=KEEP_ALIVE_SECONDS,
+        )
+        direct: _Way = transport, dict.fromkeys(LOOPBACK_PATTERNS)
+        ways = direct, direct if transport else link_transports(reach, verify=verify, limits=limits)
         api, links = (
             httpx.AsyncClient(
-                transport=transport,
+                transport=way,
                 verify=verify,
                 timeout=timeout,
-                limits=httpx.Limits(
-                    max_connections=max_connections,
-                    max_keepalive_connections=max_connections,
-                    keepalive_expiry=KEEP_ALIVE_SECONDS,
-                ),
-                mounts={f"all://[{host}]" if ":" in host else f"all://{host}": None for host in LOOPBACK_HOSTS},
+                limits=limits,
+                mounts=mounts,
                 headers={"User-Agent": f"wanrun/{metadata.version('wanrun')}", "Accept-Encoding": "identity"},
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # no call leaves a trace in the next
                 follow_redirects=False,
             )
-            for timeout in timeouts
+            for (way, mounts), timeout in zip(ways, timeouts, strict=True)
         )
     except (ValueError, ImportError, OSError, httpx.InvalidURL):
         where = "look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
@@ -72,7 +81,7 @@ def http_clients(
 
 def _hush() -> None:
     """Silence the loggers that would print whole URLs, signatures and all."""
-    for name in ("httpx", "httpcore"):
+    for name in ("httpx", "httpcore", *_CHATTY):
         logger = logging.getLogger(name)
         logger.setLevel(max(logger.level, logging.WARNING))
 
@@ -93,6 +102,7 @@ class Caller:
         self._hidden = (value,) if len(value) >= (8 if value.startswith("sk-") else 16) else ()
         self.identity: ServiceIdentity | None = None  #: who gave the latest answer; None before the first
         self.service_date: float | None = None  #: epoch seconds by the clock of the latest answer, if it said
+        self.service_clock: tuple[float, float] | None = None  #: of an answer that was no error; and when, on trio's
 
     async def accepted(
         self,
@@ -131,6 +141,8 @@ class Caller:
         headers = response.headers
         self.identity = ServiceIdentity(self._header(headers, IDENTITY_HEADER))
         self.service_date = date_at(headers.get("date"))
+        if self.service_date is not None and response.is_success:  # an error may be a proxy's, by another clock
+            self.service_clock = (self.service_date, trio.current_time())
         text = self._scrubbed((await read_answer(response)).decode("utf-8", "replace"))
         wait = retry_after_seconds(headers.get("retry-after"), now=self._now())
         return Answer(response.status_code, read_json(text), text, self._request_id(headers), wait)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from wanrun.client.endpoint import web_url
+from wanrun.client.endpoint import stays_private, web_url
+from wanrun.client.network import LinkRefused
 from wanrun.client.reading import leave, raw_chunks, retry_after_seconds
 from wanrun.client.refusals import BROKEN, Call, no_answer, too_late
 from wanrun.client.sending import request_for
@@ -88,8 +89,12 @@ async def _open(http: httpx.AsyncClient, url: str, headers: dict[str, str], *, s
 def _readable(url: str) -> httpx.URL:
     link = web_url(url)
     if link is None or link.userinfo:
-        raise LinkExpired(f'download: "{bare(url)}" is no link that can be read; a query may give another one')
-    return link
+        raise LinkRefused(f'download: "{bare(url)}" is no link that can be read; a query may give another one')
+    if stays_private(link):
+        return link
+    if link.port is not None:
+        raise LinkRefused(f'download: "{bare(url)}" would be read in the clear; a query may give another one')
+    return link.copy_with(scheme="https")  # the store serves both, and a signature holds for both
 
 
 def _secrets(url: str) -> tuple[str, ...]:

@@ -9,13 +9,14 @@ import httpx
 
 from wanrun.client.text import bare, clean
 from wanrun.errors import SettingsError
+from wanrun.places import DEFAULT_REGION, REGION_IDS, SHARED_HOSTS, WORKSPACE_RULE, is_workspace
 
 #: What counts as this machine: plain http is allowed to these hosts, and no proxy is ever asked for them.
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
-_REGION_IDS = {"singapore": "ap-southeast-1", "beijing": "cn-beijing"}
-_SHARED_HOSTS = {"singapore": "dashscope-intl.aliyuncs.com", "beijing": "dashscope.aliyuncs.com"}
-_WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+#: The same as httpx writes them.
+LOOPBACK_PATTERNS = frozenset(f"all://[{host}]" if ":" in host else f"all://{host}" for host in LOOPBACK_HOSTS)
+
 _HOST = re.compile(r"[A-Za-z0-9._:-]+")
 _ODD = re.compile(r"[\s\\\x00-\x1f\x7f]")
 
@@ -29,24 +30,26 @@ class Endpoint:
     region: str  #: `singapore` or `beijing`
 
 
-def endpoint_for(*, region: str = "singapore", workspace: str | None = None, base_url: str | None = None) -> Endpoint:
+def endpoint_for(
+    *, region: str = DEFAULT_REGION, workspace: str | None = None, base_url: str | None = None
+) -> Endpoint:
     """Return where to call; an explicit base URL wins over region and workspace, and serves uploads too.
 
     Raises `SettingsError` for an unknown region, a workspace that no host can be made from, or an unusable URL.
     """
-    if region not in _REGION_IDS:
+    if region not in REGION_IDS:
         raise SettingsError(
-            f'region is "{clean(region, limit=80)}"; the model is served in {" and ".join(sorted(_REGION_IDS))}'
+            f'region is "{clean(region, limit=80)}"; the model is served in {" and ".join(sorted(REGION_IDS))}'
         )
     if base_url is not None:
         base_url = _checked(base_url)
         return Endpoint(base_url, base_url, region)
-    shared = f"https://{_SHARED_HOSTS[region]}/api/v1"
+    shared = f"https://{SHARED_HOSTS[region]}/api/v1"
     if workspace is None:
         return Endpoint(shared, shared, region)
-    if not _WORKSPACE.fullmatch(workspace):
-        raise SettingsError("workspace may hold 1 to 64 letters, digits, _ and -, a letter or digit first")
-    return Endpoint(f"https://{workspace}.{_REGION_IDS[region]}.maas.aliyuncs.com/api/v1", shared, region)
+    if not is_workspace(workspace):
+        raise SettingsError(f"workspace may hold {WORKSPACE_RULE}")
+    return Endpoint(f"https://{workspace}.{REGION_IDS[region]}.maas.aliyuncs.com/api/v1", shared, region)
 
 
 def web_url(url: str) -> httpx.URL | None:
@@ -62,6 +65,12 @@ def web_url(url: str) -> httpx.URL | None:
 def stays_private(url: httpx.URL) -> bool:
     """Say whether what is sent there is read by nobody else: over TLS, or inside this machine."""
     return url.scheme == "https" or url.host in LOOPBACK_HOSTS
+
+
+def is_on_loopback(url: str) -> bool:
+    """Say whether a URL leads to this machine by name."""
+    parsed = web_url(url)
+    return parsed is not None and parsed.host in LOOPBACK_HOSTS
 
 
 def _checked(base_url: str) -> str:

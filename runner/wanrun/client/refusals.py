@@ -13,6 +13,7 @@ import httpx
 
 from wanrun.client.answers import Refusal, parse_refusal
 from wanrun.client.codes import family_of
+from wanrun.client.network import AddressRefused, LinkRefused
 from wanrun.client.text import clean, host_of, scrubbed
 from wanrun.errors import ServiceError, Throttled, Unavailable, Unsure
 
@@ -69,11 +70,20 @@ def no_answer(
     No text of it holds one of the `secrets`, even when a server echoed it: then the cause is left away. To be raised
     outside of the `except` block, or the cause would come back as the context.
     """
+    if isinstance(exc, AddressRefused):
+        return LinkRefused(f"{call.name}: {exc}")
     family = Unavailable if isinstance(exc, NOT_SENT) else call.lost
-    reason = clean(scrubbed(str(exc), secrets), limit=200) or type(exc).__name__
+    reason = clean(scrubbed(_said(exc), secrets), limit=200) or type(exc).__name__
     error = family(f"{call.name}: no whole answer from {host_of(url)}: {reason}", request_id=request_id)
     error.__cause__ = None if _tells(exc, secrets) else exc
     return error
+
+
+def _said(exc: BaseException | None) -> str:
+    """Return what a broken connection says, or the cause below it that says anything, such as a bad certificate."""
+    while exc is not None and not str(exc):
+        exc = exc.__cause__ or exc.__context__
+    return str(exc or "")
 
 
 def _tells(exc: BaseException | None, secrets: tuple[str, ...]) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from typing import TYPE_CHECKING
 
 import httpx
 
 from wanrun.redaction import redacted
+from wanrun.text import without_queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,26 +16,20 @@ MAX_TEXT = 500  #: characters of foreign text that a message may carry
 MAX_ID = 128  #: characters of a foreign id or code
 _LOOK_AT = 20_000  #: characters of a raw text that are looked at before it is cut
 
-_QUERY = re.compile(r"""(\b[a-z][a-z0-9+.-]{0,20}://[^\s?#"'<>]*)[?#][^\s"'<>]*""", re.IGNORECASE)
-_USERINFO = re.compile(r"""(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/?#@"'<>]*@""", re.IGNORECASE)
-#: Controls, formats (bidi, zero width), surrogates, private use and unassigned: nothing a message needs.
-_UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-
 
 def clean(foreign: str, *, limit: int = MAX_TEXT) -> str:
     """Return foreign text as one line of at most `limit` characters that a terminal or a log can take."""
     shown = redacted(foreign)[:_LOOK_AT]  # before it is cut, as half a secret is not known for one
     if not shown.isprintable():  # it hardly ever is not, and looking at each character takes long
         shown = "".join(map(_shown, shown))
-    line = " ".join(shown.split())
-    line = _QUERY.sub(r"\1", _USERINFO.sub(r"\1", line))
+    line = without_queries(" ".join(shown.split()))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def _shown(character: str) -> str:
     if character.isspace():
         return " "
-    return "" if unicodedata.category(character) in _UNSHOWN else character
+    return character if character.isprintable() else ""
 
 
 def scrubbed(foreign: str, secrets: Iterable[str]) -> str:

@@ -27,6 +27,7 @@ from wanrun.emulator.shelf import UPLOAD_SECONDS, Shelf, Upload
 from wanrun.emulator.store import READY, MemoryStore, Store, get, put
 from wanrun.emulator.tasks import Status, Task
 from wanrun.models import Model, shipped_models
+from wanrun.places import REGION_IDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from wanrun.models import ServiceLimits
     from wanrun.types import JSON
 
-REGION_IDS = {"beijing": "cn-beijing", "singapore": "ap-southeast-1"}
 REFUSED_AFTER = 0.087  #: seconds until the service has found that a body is wrong
 
 

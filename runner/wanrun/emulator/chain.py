@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import av
 from av.filter import Graph
 
+from wanrun.emulator.demux import open_media
 from wanrun.emulator.looks import look_of
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Chain:
 
     def _with_inset(self, end: FilterContext, path: Path, number: int) -> FilterContext:
         """Lay a reference image over the lower left, the next one to its right."""
-        with av.open(str(path)) as file:
+        with open_media(path) as file:
             image = next(file.decode(video=0)).reformat(format="rgb24")
         image.pts = 0
         source = self._graph.add_buffer(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from jsonschema import Draft202012Validator
+from referencing import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -119,9 +120,10 @@ def _parameter_faults(parameters: object, model: Model) -> Iterator[Fault]:
         return
     properties = model.job.get("properties", {})
     known = properties.get("parameters", {}).get("properties", {}) if is_object(properties) else {}
+    whole = Draft202012Validator(dict(model.job), registry=Registry())  # with nothing that could be fetched
     for name, value in parameters.items():
         schema = known.get(name)  # what is not known is passed over, as far as anybody has seen
-        if schema is not None and not Draft202012Validator(schema).is_valid(value):
+        if schema is not None and not whole.evolve(schema=schema).is_valid(value):
             yield invalid(f"{name} is out of range: parameters.{name}")
 
 

@@ -14,6 +14,7 @@ import av
 
 from wanrun.emulator.chain import FRAMES_PER_SECOND, Chain, Wish
 from wanrun.emulator.checks import Fault
+from wanrun.emulator.demux import open_media
 from wanrun.emulator.intake import kept_seconds
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def edit(task: Order, check: Callable[[], None]) -> Edited | Fault:
 
 
 def _render(task: Order, check: Callable[[], None]) -> int:
-    with av.open(str(task.video.path)) as source, av.open(str(task.target), "w", format="mp4") as target:
+    with open_media(task.video.path) as source, av.open(str(task.target), "w", format="mp4") as target:
         picture = target.add_stream("libx264", rate=FRAMES_PER_SECOND, options=ENCODER)
         picture.width, picture.height, picture.pix_fmt = task.wish.width, task.wish.height, "yuv420p"
         picture.codec_context.thread_count = 2

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import av
 
 from wanrun.emulator.checks import Fault, length_fault
+from wanrun.emulator.demux import open_media
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ def probe_video(path: Path, limits: MediaLimits) -> Video | Fault:
     if path.stat().st_size > limits.max_bytes:
         return Fault("InvalidFile.Size", f"The size of the video should be at most {limits.max_bytes} bytes")
     try:
-        with av.open(str(path)) as film:
+        with open_media(path) as film:
             return _judge_video(path, film, limits)
     except (av.FFmpegError, ValueError, OverflowError):
         return Fault("InvalidFile.Format", "The video cannot be opened")
@@ -47,7 +48,7 @@ def probe_image(path: Path, limits: MediaLimits) -> Fault | None:
     if path.stat().st_size > limits.max_bytes:
         return Fault("InvalidFile.ImageSize", f"The size of the image should be at most {limits.max_bytes} bytes")
     try:
-        with av.open(str(path)) as picture:
+        with open_media(path) as picture:
             return _judge_image(picture, limits)
     except (av.FFmpegError, ValueError, OverflowError):
         return Fault("InvalidImage.FileFormat", "The image cannot be opened")

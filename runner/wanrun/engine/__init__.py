@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from wanrun.engine.deliver import deliver_artifacts
+from wanrun.engine.expiring import warn_of_expiry
 from wanrun.engine.fetch import fetch_results
+from wanrun.engine.leaving import leave_in_time, leave_when_full
+from wanrun.engine.reconcile import settle_unsure
 from wanrun.engine.submit import submit_jobs
 from wanrun.engine.watch import watch_tasks
 
@@ -32,10 +35,33 @@ async def run_jobs(work: Work) -> None:
     async with trio.open_nursery() as nursery:
         work.stop.bind(nursery.cancel_scope)
         work.begin()
-        nursery.start_soon(submit_jobs, work)
-        for lane in work.lanes.values():
-            nursery.start_soon(watch_tasks, work, lane)
-        for _ in range(FETCHES_AT_ONCE):
-            nursery.start_soon(fetch_results, work)
+        nursery.start_soon(warn_of_expiry, work)
+        nursery.start_soon(leave_in_time, work)
+        await _run_stages(work)
+        nursery.cancel_scope.cancel()
+
+
+async def _run_stages(work: Work) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_submit, work)
+        nursery.start_soon(_watch, work)
+        nursery.start_soon(fetch_results, work, FETCHES_AT_ONCE)
         for _ in range(DELIVERIES_AT_ONCE):
             nursery.start_soon(deliver_artifacts, work)
+        if not work.waits:
+            nursery.start_soon(leave_when_full, work)
+
+
+async def _submit(work: Work) -> None:
+    await submit_jobs(work)
+    work.submitted.set()
+
+
+async def _watch(work: Work) -> None:
+    """Watch every lane until this run has nothing open, or leaves what is in flight to another one."""
+    with work.stop.watching:
+        async with trio.open_nursery() as nursery:
+            for lane in work.lanes.values():
+                nursery.start_soon(watch_tasks, work, lane)
+                nursery.start_soon(settle_unsure, work, lane)
+    work.watched.set()

@@ -69,12 +69,20 @@ class PartialFile:
             raise
         if crc64 is None:  # with a good checksum these are the service's own bytes, and paid for, whatever they are
             self._check_container(seconds)
-        os.fsync(self.descriptor)
+        self._sync()
         sha256 = self._sha256.hexdigest()
         target = store / f"{sha256}{SUFFIX}"
         self.path.replace(target)
         _sync_folder(store)
         return Artifact(target, sha256, self.size, SUFFIX)
+
+    def _sync(self) -> None:
+        """Put the bytes on disk; if that fails, the file is gone: the system may forget which of them it still owes."""
+        try:
+            os.fsync(self.descriptor)
+        except OSError:
+            self.path.unlink(missing_ok=True)
+            raise
 
     def _check_bytes(self, total_bytes: int | None, crc64: int | None) -> None:
         if total_bytes is not None and self.size != total_bytes:

@@ -79,7 +79,10 @@ async def _deliver(
         task_id=attempt.task_id or "",
         usage=attempt.usage,
         may_replace=work.ledger.delivered_to(destination.recorded, address=job.address),
+        account=work.ledger.account,
     )
+    if delivery.may_replace - {artifact.sha256}:
+        work.ledger.gives_way(row)
     try:
         receipt = await _try(work, delivery)
     except SinkError as exc:

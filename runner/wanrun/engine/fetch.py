@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import heapq
 from typing import TYPE_CHECKING
+
+import trio
 
 from wanrun.client import LinkRefused, StartOver, TaskStatus
 from wanrun.engine.artifacts import keep_download
 from wanrun.engine.patience import FIRST_PAUSE_SECONDS, Patience
-from wanrun.errors import ExitCode, JobRefused, KeyRefused, LinkExpired, ServiceError, Throttled, Unavailable
+from wanrun.errors import (
+    ExitCode,
+    JobRefused,
+    KeyRefused,
+    LinkExpired,
+    ServiceError,
+    Throttled,
+    Unavailable,
+    disk_advice,
+)
 from wanrun.events import EventName
 from wanrun.ledger import AttemptState
 
@@ -21,12 +33,40 @@ LINK_LIFE_SECONDS = 24 * 3600  #: of a result after its task ended
 RESUMED_BYTES = 256 * 1024  #: a smaller download is sooner made again than remembered
 
 
-async def fetch_results(work: Work) -> None:
-    """Fetch results, one after the other, until this run has nothing open; several of these run side by side."""
-    async for number in work.fetch_queue:
+async def fetch_results(work: Work, at_once: int) -> None:
+    """Fetch results, those that die first first and so many side by side, until this run has nothing open."""
+    waiting = _Waiting(work)
+    async with trio.open_nursery() as nursery:
+        for _ in range(at_once):
+            nursery.start_soon(_fetch_some, work, waiting)
+
+
+async def _fetch_some(work: Work, waiting: _Waiting) -> None:
+    while number := await waiting.next():
         attempt, job = work.attempt(number)
         if job is not None:
             await _fetch(work, work.lanes[job.provider], attempt, job)
+
+
+class _Waiting:
+    """The results that wait to be fetched, given out in the order in which they die."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._heap: list[tuple[float, int]] = []  # when it is gone, and its attempt
+
+    async def next(self) -> int | None:
+        """Return the attempt whose result is gone first; None when there will be none any more."""
+        try:
+            if not self._heap:
+                self._add(await self._work.fetch_queue.receive())
+            while True:
+                self._add(self._work.fetch_queue.receive_nowait())
+        except (trio.WouldBlock, trio.EndOfChannel):
+            return heapq.heappop(self._heap)[1] if self._heap else None
+
+    def _add(self, number: int) -> None:
+        heapq.heappush(self._heap, (self._work.ledger.attempt(number).made_at, number))
 
 
 async def _fetch(work: Work, lane: Lane, attempt: Attempt, job: OpenJob) -> None:
@@ -40,7 +80,7 @@ async def _fetch(work: Work, lane: Lane, attempt: Attempt, job: OpenJob) -> None
         work.emit(EventName.WAITING, job, what="downloads", reason=f"left for another run: {exc}", seconds=0)
         work.settle(job)
     except OSError as exc:
-        work.stop.now(f"{work.artifacts}: {exc.strerror}; free space and run again", ExitCode.UNFINISHED)
+        work.stop.now(f"{work.artifacts}: {exc.strerror}; {disk_advice(exc)}", ExitCode.UNFINISHED)
     else:
         with work.ledger.transaction():
             work.ledger.fetched(attempt.id, artifact)
@@ -95,8 +135,8 @@ class _Fetcher:
             await patience.wait_after(failure)
 
     def _is_too_late(self) -> bool:
-        ended_at = self._attempt.ended_at or self._attempt.intended_at
-        return self._work.world.now() > ended_at + LINK_LIFE_SECONDS
+        ended_at = self._attempt.ended_at or self._attempt.made_at
+        return self._lane.now(self._work.world) > ended_at + LINK_LIFE_SECONDS
 
     async def _fresh_link(self) -> str:
         task_id = self._attempt.task_id

@@ -39,11 +39,11 @@ class Schedule:
         self._seconds = deque(recent_seconds, maxlen=REMEMBERED)
         self._watched: dict[int, _Watched] = {}
 
-    def add(self, attempt: int, *, now: float) -> None:
-        """Begin to watch a task that was made just now, or by an earlier run."""
+    def add(self, attempt: int, *, now: float, at_once: bool = False) -> None:
+        """Begin to watch a task that was made just now, or by an earlier run; one that may have ended, `at_once`."""
         if attempt not in self._watched:
             self._watched[attempt] = _Watched(attempt, since=now, seen_at=now, look_at=now)
-            self._watched[attempt].look_at = now + self._gap(self._watched[attempt], now)
+            self._watched[attempt].look_at = now + (0.0 if at_once else self._gap(self._watched[attempt], now))
 
     def seen(self, attempt: int, *, now: float, running: bool, age_seconds: float | None = None) -> None:
         """Note a look at a task that has not ended.

@@ -24,6 +24,7 @@ GRAVITY = (
     ExitCode.LOST,
     ExitCode.INTERRUPTED,
     ExitCode.TERMINATED,
+    ExitCode.HUNG_UP,
     ExitCode.STOPPED_BY_SERVICE,
     ExitCode.STOPPED_BY_BUDGET,
     ExitCode.ATTENTION,
@@ -56,7 +57,8 @@ class Stop:
     def __init__(self) -> None:
         self.reasons: list[Reason] = []
         self.heard: Callable[[Reason], None] = lambda _: None  #: is told of each reason
-        self._submitting = trio.CancelScope()
+        self.hurry: Callable[[ExitCode], None] = lambda _: None  #: is told that the process has to be over in seconds
+        self._submitting, self._watching = trio.CancelScope(), trio.CancelScope()
         self._everything: trio.CancelScope | None = None
         self._replies: set[trio.CancelScope] = set()
         self._reply_until = math.inf
@@ -71,6 +73,11 @@ class Stop:
     def submitting(self) -> trio.CancelScope:
         """The scope that all preparing and submitting stands in."""
         return self._submitting
+
+    @property
+    def watching(self) -> trio.CancelScope:
+        """The scope that everything stands in that waits for the service to bring a task to its end."""
+        return self._watching
 
     @property
     def is_submitting(self) -> bool:

@@ -1,7 +1,7 @@
 """Submit: make one task for every prepared job, as fast as the account allows and never twice.
 
 The intention is on disk before the POST leaves, the answer before anything else happens. What was surely not sent or
-surely refused is tried again or failed by family; everything else makes the attempt unsure, and it is never sent again.
+surely refused is tried again or failed by family; everything else makes the attempt unsure, which is for reconciling.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import trio
 
 from wanrun.client import create_body, failed_task_verdict
 from wanrun.engine.again import is_due_again, make_again
+from wanrun.engine.evidence import asked_of
 from wanrun.engine.patience import Patience
 from wanrun.engine.prepare import Prepared, Preparer
 from wanrun.engine.stop import stop_code
@@ -63,6 +64,13 @@ async def _prepare_jobs(work: Work, sender: trio.MemorySendChannel[_Slot], place
     preparer, at_once = Preparer(work), trio.CapacityLimiter(PREPARATIONS_AT_ONCE)
     async with sender, trio.open_nursery() as nursery:
         async for job in work.prepare_queue:
+            if work.budget.is_spent_for(job):
+                work.budget.turn_away(work, job)
+                continue
+            lane, key = work.lanes[job.provider], _prompt_key(job)
+            if lane.doubts.holds_back(key):
+                work.park(lane, job, key)
+                continue
             await places.acquire_on_behalf_of(job.entry)
             slot = _Slot(job)
             await sender.send(slot)
@@ -89,7 +97,7 @@ class _Submitter:
     """Sends creates side by side, but of those with one prompt only one at a time.
 
     The service echoes nothing but the prompt, so a create whose reply is missing can only be found again as long as
-    no other create with that prompt was in the air.
+    no other create with that prompt was in the air. As long as it is not found, the others with that prompt wait.
     """
 
     def __init__(self, work: Work, places: trio.CapacityLimiter) -> None:
@@ -105,7 +113,7 @@ class _Submitter:
                 if prepared is None:
                     self._places.release_on_behalf_of(slot.job.entry)
                     continue
-                key = (prepared.job.provider, _prompt_key(prepared))
+                key = (prepared.job.provider, _prompt_key(prepared.job))
                 if key in self._same_prompt:
                     self._same_prompt[key].append(prepared)
                 else:
@@ -116,14 +124,18 @@ class _Submitter:
         queue = self._same_prompt[key]
         while queue:
             prepared = queue.popleft()
-            await _submit(self._work, self._work.lanes[prepared.job.provider], prepared)
+            lane = self._work.lanes[prepared.job.provider]
+            if lane.doubts.holds_back(key[1]):  # prepared anew, once it may go; its bytes are not kept until then
+                self._work.park(lane, prepared.job, key[1])
+            else:
+                await _submit(self._work, lane, prepared)
             self._places.release_on_behalf_of(prepared.job.entry)
         del self._same_prompt[key]
 
 
-def _prompt_key(prepared: Prepared) -> str:
-    assert prepared.job.planned is not None
-    return prompt_key(prepared.job.planned.job)
+def _prompt_key(job: OpenJob) -> str:
+    assert job.planned is not None
+    return prompt_key(job.planned.job)
 
 
 async def _submit(work: Work, lane: Lane, prepared: Prepared) -> None:
@@ -131,9 +143,13 @@ async def _submit(work: Work, lane: Lane, prepared: Prepared) -> None:
     job = prepared.job
     place = ("entry", job.entry)
     patience: Patience | None = None
+    await work.wait_for_room(job)  # before it takes a place that another job could use
     await lane.flight.acquire_on_behalf_of(place)
     while True:
+        await work.wait_for_room(job)
         async with lane.creating, lane.creates(job.model).call():
+            if work.is_room_awaited(job):  # another job took it just now
+                continue
             patience = patience or Patience(work, lane, lane.creates(job.model), "creates")
             again = await _create_once(work, lane, prepared)
         if again is None:
@@ -143,7 +159,7 @@ async def _submit(work: Work, lane: Lane, prepared: Prepared) -> None:
         except ServiceError as exc:
             work.stop.submissions(f"gave up on {job.address} for now: {exc}", ExitCode.UNFINISHED)
             await trio.lowlevel.checkpoint()
-    if job.entry not in {flight.job.entry for flight in lane.in_flight.values()}:
+    if not lane.has_place(job):
         lane.flight.release_on_behalf_of(place)
 
 
@@ -152,12 +168,27 @@ async def _create_once(work: Work, lane: Lane, prepared: Prepared) -> Throttled 
     job, ledger = prepared.job, work.ledger
     assert job.planned is not None
     body = create_body(job.planned.job, prepared.urls)
-    attempt = ledger.intend(job.entry, prompt_key=_prompt_key(prepared))
+    reservation = work.budget.reserve(job)
+    if reservation is None:
+        work.budget.turn_away(work, job)
+        return None
+    with ledger.transaction():
+        attempt = ledger.intend(
+            job.entry,
+            prompt_key=_prompt_key(job),
+            asked=asked_of(job.planned.job),
+            skew_seconds=lane.skew_seconds(work.world.now()),
+            replaces=job.replaces,
+        )
+        began = trio.current_time()
+        if reservation.money is not None:
+            ledger.reserve(attempt, reservation.money)
     with work.stop.reply() as reply:
         try:
             created = await lane.client.create(body, path=work.catalog.models[job.model].path)
         except (Throttled, Unavailable) as exc:
             ledger.withdrawn(attempt, str(exc))
+            work.budget.give_back(job)
             return exc
         except KeyRefused as exc:
             ledger.withdrawn(attempt, str(exc))
@@ -165,18 +196,22 @@ async def _create_once(work: Work, lane: Lane, prepared: Prepared) -> Throttled 
         except JobRefused as exc:
             _refused(work, job, attempt, exc)
         except Unsure as exc:
-            _unsure(work, job, attempt, str(exc), exc.request_id)
+            _unsure(work, lane, job, attempt, str(exc), request_id=exc.request_id, began=began)
         else:
             _accepted(work, lane, job, attempt, created)
     if reply.cancelled_caught:
-        _unsure(work, job, attempt, "the run was stopped before the service answered", None)
+        message = "the run was stopped before the service answered"
+        _unsure(work, lane, job, attempt, message, request_id=None, began=began)
     return None
 
 
 def _accepted(work: Work, lane: Lane, job: OpenJob, attempt: int, created: Created) -> None:
     if work.ledger.knows_task(created.task_id):
         message = f"the service named task {created.task_id}, which another job has"
-        _unsure(work, job, attempt, message, created.request_id)
+        with work.ledger.transaction():
+            work.ledger.held(attempt, message, {"why": message, "request_id": created.request_id, "candidates": []})
+            work.emit(EventName.JOB_HELD, job, message=message)
+        work.settle(job)
         return
     try:
         with work.ledger.transaction(costly=True):
@@ -188,6 +223,7 @@ def _accepted(work: Work, lane: Lane, job: OpenJob, attempt: int, created: Creat
             f"be written again: wanrun resolve {job.address} --adopt {created.task_id}",
         )
         raise
+    lane.accepted_at = trio.current_time()
     lane.took_off(work.ledger.attempt(attempt), job)
 
 
@@ -203,8 +239,11 @@ def _refused(work: Work, job: OpenJob, attempt: int, exc: JobRefused) -> None:
         work.settle(job)
 
 
-def _unsure(work: Work, job: OpenJob, attempt: int, message: str, request_id: str | None) -> None:
+def _unsure(
+    work: Work, lane: Lane, job: OpenJob, attempt: int, message: str, *, request_id: str | None, began: float
+) -> None:
+    waited_seconds = trio.current_time() - began
     with work.ledger.transaction():
-        work.ledger.unsure(attempt, message, request_id=request_id)
-        work.emit(EventName.JOB_HELD, job, message=message)
-    work.settle(job)
+        work.ledger.unsure(attempt, message, request_id=request_id, after_seconds=waited_seconds)
+        work.emit(EventName.JOB_UNSURE, job, message=message)
+    work.doubt(lane, attempt, job)

@@ -37,6 +37,9 @@ async def watch_tasks(work: Work, lane: Lane) -> None:
     """Look at the tasks of one provider until this run has nothing open."""
     watcher = _Watcher(work, lane)
     try:
+        if not work.waits:
+            await watcher.look_at_all()
+            lane.looked.set()
         while work.open:
             if lane.in_flight:
                 await watcher.look_when_due()
@@ -64,6 +67,14 @@ class _Watcher:
         self._resumed = set(lane.in_flight)  # tasks that earlier runs have made
         self._told: set[int] = set()  # tasks that this run has said to be running
 
+    async def look_at_all(self) -> None:
+        """Look once at everything in flight, as a run does that will not wait for a better moment."""
+        self._watch_new()
+        if self._list.is_worth_it(len(self._lane.in_flight)):
+            await self._look_at_list(every=True)
+        else:
+            await self._query_all(list(self._lane.in_flight))
+
     async def look_when_due(self) -> None:
         """Wait for the next look, or for a new task that changes when it is; then look at what is due."""
         self._watch_new()
@@ -81,14 +92,17 @@ class _Watcher:
 
     def _watch_new(self) -> None:
         for attempt, flight in self._lane.in_flight.items():
-            self._schedule.add(attempt, now=flight.took_off_at)
+            self._schedule.add(attempt, now=flight.took_off_at, at_once=flight.adopted)
 
-    async def _look_at_list(self) -> None:
-        """Learn of every task in flight by the list call; only those that ended are queried, for their result."""
+    async def _look_at_list(self, *, every: bool = False) -> None:
+        """Learn of every task in flight by the list call; only those that ended are queried, for their result.
+
+        Those that the list leaves out are queried too, if they are due, or with `every`.
+        """
         task_ids = {attempt: flight.task_id for attempt, flight in self._lane.in_flight.items()}
         found = await self._list.read(set(task_ids.values()))
         rows = {attempt: found[task_id] for attempt, task_id in task_ids.items() if task_id in found}
-        due = self._schedule.due(trio.current_time())[0]
+        due = list(task_ids) if every else self._schedule.due(trio.current_time())[0]
         await self._query_all(
             attempt for attempt in task_ids if (rows[attempt].status.terminal if attempt in rows else attempt in due)
         )
@@ -186,7 +200,11 @@ class _Watcher:
                 self._work.emit(EventName.JOB_RUNNING, flight.job)
 
     def _succeeded(self, attempt: int, task: Task) -> None:
-        self._work.ledger.succeeded(attempt, usage=task.usage, started_at=task.scheduled_at, ended_at=task.ended_at)
+        cost = self._work.budget.cost(self._lane.in_flight[attempt].job, task.usage)
+        with self._work.ledger.transaction():
+            self._work.ledger.succeeded(attempt, usage=task.usage, started_at=task.scheduled_at, ended_at=task.ended_at)
+            if cost is not None:
+                self._work.ledger.settle(attempt, cost)
         if task.link is not None:
             self._work.links[attempt] = task.link
         self._landed(attempt, seconds=_seconds(task))
@@ -226,8 +244,8 @@ class _Watcher:
     def _is_older(self, attempt: int, seconds: float) -> bool:
         """Say whether a task was made longer ago, for this run's own by a clock that nobody sets, too."""
         flight = self._lane.in_flight[attempt]
-        age_seconds = self._work.world.now() - flight.intended_at
-        if attempt not in self._resumed:
+        age_seconds = self._lane.now(self._work.world) - flight.made_at
+        if attempt not in self._resumed and not flight.adopted:
             age_seconds = min(age_seconds, trio.current_time() - flight.took_off_at)
         return age_seconds > seconds
 
@@ -235,6 +253,7 @@ class _Watcher:
         self._unknown.pop(attempt, None)
         self._trouble.pop(attempt, None)
         self._schedule.ended(attempt, now=trio.current_time(), seconds=seconds)
+        self._work.budget.tell()
         return self._lane.landed(attempt)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from wanrun.engine.again import make_again
+from wanrun.engine.doubts import Doubt, Doubts
 from wanrun.events import Event, EventName
 from wanrun.ledger import AttemptState
 from wanrun.limits import RateLimiter
@@ -20,14 +22,16 @@ if TYPE_CHECKING:
 
     from wanrun.catalog import Catalog
     from wanrun.client import Client
+    from wanrun.engine.budget import Budget
     from wanrun.engine.stop import Stop
     from wanrun.engine.world import World
-    from wanrun.ledger import Attempt, Ledger
+    from wanrun.ledger import Attempt, Ledger, UnsureAttempt
     from wanrun.plan import PlannedJob
     from wanrun.settings import Provider
     from wanrun.types import JSON
     from wanrun.vault import Vault
 
+UNENDED = (AttemptState.INTENDED, AttemptState.UNSURE, AttemptState.IN_FLIGHT)  #: this run may yet see their end
 CREATES_AT_ONCE = 3  #: that await their reply: each may have been paid for in vain, should this process die
 
 
@@ -46,6 +50,14 @@ class OpenJob:
         """Whether the service has to be asked for anything; a mere delivery needs no key."""
         return self.planned is None or self.planned.action is not Action.DELIVER
 
+    @property
+    def replaces(self) -> int | None:
+        """The attempt whose good result a person wants made once more; None for every other job."""
+        if self.planned is None or self.planned.entry is None or self.planned.action is not Action.SUBMIT:
+            return None
+        attempt = self.planned.entry.attempt
+        return attempt.id if attempt is not None and attempt.state is AttemptState.FETCHED else None
+
 
 @dataclass(slots=True)
 class Flight:
@@ -53,9 +65,10 @@ class Flight:
 
     job: OpenJob
     task_id: str
-    intended_at: float  #: epoch seconds
+    made_at: float  #: epoch seconds, by the service's clock as far as that is known
     status: str | None  #: as last recorded
     took_off_at: float  #: when this run heard of it, on trio's clock
+    adopted: bool = False  #: found by reconciling, so it may be older than that, or have ended
 
 
 class Lane:
@@ -68,17 +81,37 @@ class Lane:
         self.creating = trio.CapacityLimiter(CREATES_AT_ONCE)
         self.in_flight: dict[int, Flight] = {}  # by attempt
         self.arrival = trio.Event()  # something is in flight, or never will be
+        self.looked = trio.Event()  # a run that does not wait has looked once at all that is in flight
+        self.doubts = Doubts()
+        self.accepted_at = -math.inf  #: when the service last took a create of this run, on trio's clock
         self._creates: dict[str, RateLimiter] = {}
 
     def creates(self, model: str) -> RateLimiter:
         """Return the limiter of one model's creates; the service counts them per model."""
         return self._creates.setdefault(model, RateLimiter(self.provider.limits.creates_per_second))
 
-    def took_off(self, attempt: Attempt, job: OpenJob) -> None:
-        """Add a task to those that are watched; its place in the flight is held already."""
+    def now(self, world: World) -> float:
+        """Return the time by the service's clock, which says what has expired; ours as long as that is not known."""
+        theirs = self.client.service_now
+        return world.now() if theirs is None else theirs
+
+    def skew_seconds(self, now: float) -> float | None:
+        """Return how far the service's clock is ahead of ours, which shows `now`; None as long as nobody knows."""
+        theirs = self.client.service_now
+        return None if theirs is None else theirs - now
+
+    def has_place(self, job: OpenJob) -> bool:
+        """Say whether a job's place in the flight is to be kept: it has a task, or may have one."""
+        return job.entry in self.doubts.entries() | {flight.job.entry for flight in self.in_flight.values()}
+
+    def took_off(self, attempt: Attempt, job: OpenJob, *, adopted: bool = False) -> None:
+        """Add a task to those that are watched; its place in the flight is held already.
+
+        `adopted`: it was made a while ago and may have ended.
+        """
         assert attempt.task_id is not None
-        now = trio.current_time()
-        self.in_flight[attempt.id] = Flight(job, attempt.task_id, attempt.intended_at, attempt.task_status, now)
+        now, status = trio.current_time(), attempt.task_status
+        self.in_flight[attempt.id] = Flight(job, attempt.task_id, attempt.made_at, status, now, adopted)
         self.arrival.set()
 
     def landed(self, attempt: int) -> OpenJob:
@@ -102,6 +135,9 @@ class Work:
     observe: Callable[[Event], None]
     jobs: list[OpenJob]
     stop: Stop
+    budget: Budget
+    waits: bool = True  #: False: fill the places in flight, and leave
+    leave_at: float = math.inf  #: on trio's clock; what is not under way by then is left to another run
     open: dict[int, OpenJob] = field(init=False)
     links: dict[int, str] = field(default_factory=dict)  #: attempt -> link, as far as this run has seen one
 
@@ -111,6 +147,8 @@ class Work:
         self.to_prepare, self.prepare_queue = trio.open_memory_channel[OpenJob](math.inf)
         self.to_fetch, self.fetch_queue = trio.open_memory_channel[int](math.inf)
         self.to_deliver, self.deliver_queue = trio.open_memory_channel[OpenJob](math.inf)
+        self.submitted = trio.Event()  # nothing more will be, and no create awaits its reply
+        self.watched = trio.Event()  # nothing is watched any more
 
     def begin(self) -> None:
         """Put every open job before the stage that its ledger entry calls for."""
@@ -124,15 +162,72 @@ class Work:
             lane.took_off(attempt, job)
         for attempt in self.ledger.attempts_in(AttemptState.SUCCEEDED, entries):
             self.to_fetch.send_nowait(attempt.id)
+        for unsure in self.ledger.unsure_attempts():
+            if unsure.provider in self.lanes:
+                self._doubt_again(unsure, self.lanes[unsure.provider])
         for job in self.jobs:
             self._queue(job)
         for lane in self.lanes.values():
             lane.flight.total_tokens = lane.provider.limits.tasks_in_flight
         self._close_if_done()
 
+    def _doubt_again(self, unsure: UnsureAttempt, lane: Lane) -> None:
+        """Go on with what an earlier run has left unsure, of whatever spec."""
+        job, now = self.open.get(unsure.entry), self.world.now()
+        if job is not None:
+            lane.flight.acquire_on_behalf_of_nowait(("entry", job.entry))
+        ours = lane.skew_seconds(now) or 0.0
+        theirs = unsure.skew_seconds if unsure.skew_seconds is not None else ours
+        waited_seconds = max(0.0, now + ours - (unsure.answered_at + theirs))
+        lane.doubts.add(Doubt(unsure, job, trio.current_time() - waited_seconds))
+
+    def doubt(self, lane: Lane, attempt: int, job: OpenJob) -> None:
+        """Let reconciling settle an attempt that has just become unsure; or another run, if this one has given up."""
+        unsure = next(each for each in self.ledger.unsure_attempts() if each.id == attempt)
+        lane.doubts.add(Doubt(unsure, job, trio.current_time()))
+        if lane.doubts.given_up:
+            self.settle(job)
+
+    def park(self, lane: Lane, job: OpenJob, prompt_key: str) -> None:
+        """Put a job aside until nothing with its prompt is unsure; or leave it to another run, as `doubt` does."""
+        if lane.doubts.given_up:
+            self.settle(job)
+        else:
+            lane.doubts.park(job, prompt_key)
+
+    def end_doubt(self, lane: Lane, doubt: Doubt) -> None:
+        """Note that an attempt is unsure no longer, and let those go on that waited for it."""
+        self.budget.tell()
+        for job in lane.doubts.remove(doubt):
+            make_again(self, job)
+
+    def leave_unsure(self, lane: Lane) -> None:
+        """Leave what is unsure at one provider, and what waits for it, to another run; it stays unsure meanwhile."""
+        for entry in lane.doubts.entries():
+            lane.flight.release_on_behalf_of(("entry", entry))
+        for job in lane.doubts.give_up():
+            self.settle(job)
+
+    async def wait_for_room(self, job: OpenJob) -> None:
+        """Wait while the budget has no room for a job, as long as something may turn out cheaper than was reserved."""
+        self.budget.stand_in_line(job)
+        while self.is_room_awaited(job):
+            await self.budget.news.wait()
+
+    def is_room_awaited(self, job: OpenJob) -> bool:
+        """Say whether there is no room for a job yet, and something that money is set aside for has not ended."""
+        if not self.waits:
+            return False
+        if self.budget.is_behind(job):
+            return True
+        if self.budget.has_room(job):
+            return False
+        others = set(self.open) - {job.entry}
+        return any(self.ledger.attempts_in(state, others) for state in UNENDED)
+
     def _queue(self, job: OpenJob) -> None:
         action = job.planned.action if job.planned else None
-        if action is Action.SUBMIT:
+        if action is Action.SUBMIT and self.waits:  # else `leaving` says how many, after a look at what is in flight
             self.to_prepare.send_nowait(job)
         elif action is Action.DELIVER:
             self.to_deliver.send_nowait(job)
@@ -156,6 +251,7 @@ class Work:
     def settle(self, job: OpenJob) -> None:
         """Take a job from the open ones: it rests where its ledger entry says."""
         self.open.pop(job.entry, None)
+        self.budget.tell()
         self._close_if_done()
 
     def leave(self, lane: Lane) -> None:
@@ -168,16 +264,20 @@ class Work:
     def settle_unsubmitted(self) -> None:
         """Leave every job that has no task for another run; called when submitting has stopped."""
         flying = {flight.job.entry for lane in self.lanes.values() for flight in lane.in_flight.values()}
+        flying |= {entry for lane in self.lanes.values() for entry in lane.doubts.entries()}
         for entry in self.waiting_for_submission(self.open.values(), flying):
             self.open.pop(entry)
         self._close_if_done()
 
     def waiting_for_submission(self, jobs: Iterable[OpenJob], flying: set[int]) -> list[int]:
-        """Return the entries that nothing has been paid for and nothing is in flight for."""
-        entries = {job.entry for job in jobs} - flying
+        """Return the entries that nothing has been paid for and nothing is in flight for.
+
+        An earlier take of a job is not counted for one that a person wants made once more.
+        """
+        replaced = {job.entry: job.replaces or 0 for job in jobs if job.entry not in flying}
         paid = (AttemptState.SUCCEEDED, AttemptState.FETCHED)
-        kept = {attempt.entry for state in paid for attempt in self.ledger.attempts_in(state, entries)}
-        return sorted(entries - kept)
+        found = [attempt for state in paid for attempt in self.ledger.attempts_in(state, replaced)]
+        return sorted(replaced.keys() - {attempt.entry for attempt in found if attempt.id > replaced[attempt.entry]})
 
     def _close_if_done(self) -> None:
         if self.open:
@@ -186,6 +286,7 @@ class Work:
             channel.close()
         for lane in self.lanes.values():
             lane.arrival.set()
+            lane.doubts.news.set()
 
     def attempt(self, attempt: int) -> tuple[Attempt, OpenJob | None]:
         """Return an attempt as the ledger has it, with its open job."""

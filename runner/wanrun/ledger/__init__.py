@@ -1,13 +1,24 @@
 """The ledger: the SQLite file of what happened, and the one place that says what was paid for.
 
-`sql` holds the tables, `database` the file, `rows` what is read, `store` and `deliveries` the writing, `lock` the rule
-that one run at a time uses it.
+`sql` holds the tables, `database` the file, `rows` what is read, `store`, `deliveries` and `spending` the writing,
+`lock` the rule that one run at a time uses it.
 """
 
 from __future__ import annotations
 
 from wanrun.ledger.lock import LedgerLock
-from wanrun.ledger.rows import FLYING, Attempt, AttemptState, DeliveryRow, Entry
+from wanrun.ledger.rows import FLYING, Attempt, AttemptState, DeliveryRow, Entry, UnsureAttempt
+from wanrun.ledger.spending import Spent
 from wanrun.ledger.store import Ledger
 
-__all__ = ["FLYING", "Attempt", "AttemptState", "DeliveryRow", "Entry", "Ledger", "LedgerLock"]
+__all__ = [
+    "FLYING",
+    "Attempt",
+    "AttemptState",
+    "DeliveryRow",
+    "Entry",
+    "Ledger",
+    "LedgerLock",
+    "Spent",
+    "UnsureAttempt",
+]

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import RLock
 from typing import TYPE_CHECKING, Self
+from weakref import WeakSet
 
 from wanrun.errors import ExitCode, LedgerError
+from wanrun.ledger.journal import check_journal
 from wanrun.ledger.sql import MIGRATIONS, PRAGMAS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 
 COSTLY_COMMIT_TRIES = 12  #: each waits for the busy_timeout of 5 s
+
+_OPENING = RLock()
+_OPEN: WeakSet[Database] = WeakSet()  #: in this process
 
 
 class Database:
@@ -23,6 +30,7 @@ class Database:
 
     def __init__(self, connection: sqlite3.Connection, *, name: str, now: Callable[[], float]) -> None:
         self._connection, self._name, self._now = connection, name, now
+        _OPEN.add(self)
         self._depth = 0
         self._committed: list[Callable[[], None]] = []  # to be called when the transaction is on disk
         self._later: list[tuple[str, dict[str, object]]] = []  # writes that wait for a transaction to go with
@@ -31,14 +39,18 @@ class Database:
     def open(cls, path: Path, *, now: Callable[[], float]) -> Self:
         """Open the file at `path`, made with its folder (0700, file 0600) if need be; an older one is migrated.
 
-        Raises `LedgerError` for a file that is no ledger or was written by a newer wanrun.
+        Raises `LedgerError` for a file that is no ledger, was written by a newer wanrun, or lies beside the journal of
+        another file, and for a disk that cannot be used.
         """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        except OSError as exc:
-            raise LedgerError(f"{path}: {exc.strerror}; the ledger's folder must be writable") from exc
-        return cls._connect(str(path), now=now)
+        with _OPENING:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                if not is_open_here(path):  # closing a file lets go of the locks that this process has on it
+                    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                    check_journal(path)
+            except OSError as exc:
+                raise LedgerError.of(path, exc) from exc
+            return cls._connect(str(path), now=now)
 
     @classmethod
     def in_memory(cls, *, now: Callable[[], float]) -> Self:
@@ -47,7 +59,8 @@ class Database:
 
     @classmethod
     def _connect(cls, name: str, *, now: Callable[[], float]) -> Self:
-        connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False)
+        with sqlite_errors(name):
+            connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
         database = cls(connection, name=name, now=now)
         try:
@@ -55,7 +68,7 @@ class Database:
                 connection.executescript(PRAGMAS)
             database._migrate()
         except BaseException:
-            connection.close()
+            database.close()
             raise
         return database
 
@@ -79,6 +92,8 @@ class Database:
 
     def close(self) -> None:
         """Close the file; it cannot be used afterwards."""
+        with _OPENING:
+            _OPEN.discard(self)
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -91,6 +106,11 @@ class Database:
         """Return what SQLite finds wrong with the file, a line each; nothing for a sound one."""
         lines = [str(row[0]) for row in self._read("PRAGMA integrity_check(20)")]
         return [] if lines == ["ok"] else lines
+
+    def copy_into(self, other: sqlite3.Connection) -> None:
+        """Copy all that is committed into another database, which is empty."""
+        with self._errors():
+            self._connection.backup(other)
 
     @contextmanager
     def transaction(self, *, costly: bool = False) -> Iterator[None]:
@@ -141,22 +161,12 @@ class Database:
                 return
 
     def _rollback(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        with suppress(sqlite3.Error):  # a disk that fails here too: the journal stays, and whoever opens next uses it
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except UnicodeEncodeError as exc:
-            raise LedgerError(f"{self._name}: {exc.object!a} is not text that can be recorded; rename it") from exc
-        except sqlite3.Error as exc:
-            error = LedgerError(f"{self._name}: {exc}")
-            name = getattr(exc, "sqlite_errorname", "")
-            error.is_busy = name == "SQLITE_BUSY"
-            if name in ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_IOERR_WRITE"):
-                error.exit_code = ExitCode.UNFINISHED
-            raise error from exc
+    def _errors(self) -> AbstractContextManager[None]:
+        return sqlite_errors(self._name)
 
     def _write(self, statement: str, **values: object) -> int:
         with self.transaction(), self._errors():
@@ -170,3 +180,35 @@ class Database:
     def _read(self, statement: str, **values: object) -> list[sqlite3.Row]:
         with self._errors():
             return self._connection.execute(statement, values).fetchall()
+
+
+def is_open_here(path: Path) -> bool:
+    """Say whether this process has the ledger open; opening and closing it as a file would let go of its locks."""
+    return any(os.path.realpath(database._name) == os.path.realpath(path) for database in _OPEN)
+
+
+@contextmanager
+def sqlite_errors(name: str) -> Iterator[None]:
+    """Raise what SQLite says of a file as `LedgerError`, with what to do and whether running again is enough."""
+    try:
+        yield
+    except UnicodeEncodeError as exc:
+        raise LedgerError(f"{name}: {exc.object!a} is not text that can be recorded; rename it") from exc
+    except sqlite3.Error as exc:
+        code = getattr(exc, "sqlite_errorname", "")
+        advice = next((words for start, words in _ADVICE.items() if code.startswith(start)), None)
+        error = LedgerError(f"{name}: {exc}; {advice}" if advice else f"{name}: {exc}")
+        error.is_busy = code == "SQLITE_BUSY"
+        if advice or error.is_busy:
+            error.exit_code = ExitCode.UNFINISHED
+        raise error from exc
+
+
+#: By the beginning of SQLite's name for it: what a person does, after which the same command goes on. What a full disk
+#: does to a sync, or to a file that is to be opened, has the same name as what a broken one does.
+_ADVICE = {
+    "SQLITE_FULL": "free space, then run again",
+    "SQLITE_IOERR": "see whether the disk is full or failing, then run again",
+    "SQLITE_CANTOPEN": "see that its folder can be written and has space, then run again",
+    "SQLITE_READONLY": "see that it and its folder can be written, then run again",
+}

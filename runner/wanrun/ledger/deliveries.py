@@ -30,8 +30,17 @@ class Deliveries(Database):
     def delivered(self, row: DeliveryRow, receipt: Receipt) -> None:
         """Record a sink's receipt; what other artifact was delivered to that place before has lapsed."""
         with self.transaction():
-            self._write(_LAPSE, place=row.place, entry=row.entry, sha256=row.artifact_sha256)
+            self._write(_LAPSE, **_key_of(row))
             self._deliver(row, json.dumps(redacted_json({"bytes": receipt.bytes, **receipt.details})))
+
+    def gives_way(self, row: DeliveryRow) -> None:
+        """Record, before a sink may replace what is at a place, that its receipts hold no more.
+
+        Otherwise a run that dies between the sink's work and its receipt would leave the old job done, with the new
+        one's bytes in its place.
+        """
+        if self._read(_ARE_OTHERS_AT, **_key_of(row)):
+            self._write(_LAPSE, **_key_of(row))
 
     def undelivered(self, row: DeliveryRow) -> None:
         """Record that a delivery failed or met other bytes."""
@@ -49,7 +58,10 @@ class Deliveries(Database):
         )
 
     def delivered_to(self, place: str, *, address: str) -> frozenset[str]:
-        """Return the checksums that an address has delivered to a place: what it may replace there."""
+        """Return the checksums that an address may replace at a place: what it has delivered there, now or before.
+
+        What else was made for the address counts, too: a run may have died before its sink's receipt was recorded.
+        """
         rows = self._read(_DELIVERED_TO, place=place, address=address)
         return frozenset(row["artifact_sha256"] for row in rows)
 
@@ -80,11 +92,16 @@ class Deliveries(Database):
         )
 
 
+def _key_of(row: DeliveryRow) -> dict[str, object]:
+    return {"place": row.place, "entry": row.entry, "sha256": row.artifact_sha256}
+
+
 _DELIVERED_TO = (
     "SELECT artifact_sha256 FROM deliveries JOIN entries ON entries.id = deliveries.entry"
-    " WHERE place = :place AND state = 'delivered' AND :address IN (deliveries.address, entries.address)"
+    " WHERE place = :place AND state IN ('delivered', 'lapsed') AND :address IN (deliveries.address, entries.address)"
+    " UNION SELECT artifact_sha256 FROM attempts JOIN entries ON entries.id = attempts.entry"
+    " WHERE artifact_sha256 IS NOT NULL AND :address IN (entries.address, entries.moved_from)"
 )
-_LAPSE = (
-    "UPDATE deliveries SET state = 'lapsed' WHERE place = :place AND state = 'delivered'"
-    " AND (entry <> :entry OR artifact_sha256 <> :sha256)"
-)
+_OTHERS_AT = "place = :place AND state = 'delivered' AND (entry <> :entry OR artifact_sha256 <> :sha256)"
+_ARE_OTHERS_AT = f"SELECT 1 FROM deliveries WHERE {_OTHERS_AT}"  # noqa: S608  # constant
+_LAPSE = f"UPDATE deliveries SET state = 'lapsed' WHERE {_OTHERS_AT}"  # noqa: S608  # constant

@@ -11,8 +11,10 @@ from wanrun.types import Artifact, Usage
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from wanrun.types import JSON
 
 
 class AttemptState(StrEnum):
@@ -20,7 +22,8 @@ class AttemptState(StrEnum):
 
     INTENDED = "intended"  #: on disk before the POST leaves; found at the start of a run, it is unsure
     WITHDRAWN = "withdrawn"  #: surely no task: not sent, throttled, or stopped for a reason of the account
-    UNSURE = "unsure"  #: sent, no usable answer; a task may exist
+    UNSURE = "unsure"  #: sent, no usable answer; a task may exist, and reconciling finds out
+    HELD = "held"  #: reconciling could not decide; its evidence is frozen
     IN_FLIGHT = "in_flight"  #: the task is known and not known to have ended
     SUCCEEDED = "succeeded"  #: ended and billed; its result is not in the artifact store yet
     FETCHED = "fetched"  #: its result is in the artifact store
@@ -34,6 +37,7 @@ class AttemptState(StrEnum):
 
 #: A task is known, and its result is not here yet: paid, or about to be, and gone a day later.
 FLYING = (AttemptState.IN_FLIGHT, AttemptState.SUCCEEDED)
+RESULT_LIFE_SECONDS = 24 * 3600  #: for which the service tells of a task
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,22 @@ class Attempt:
     artifact_sha256: str | None
     artifact_bytes: int | None
     artifact_suffix: str | None
+    evidence: Mapping[str, JSON] | None  #: of an unsure or held one: what was found so far
+    skew_seconds: float | None  #: the service's clock minus ours when the create left; None: not known
+
+    @property
+    def made_at(self) -> float:
+        """When its create left, by the service's clock as far as that is known: ours may have been set since."""
+        return self.intended_at + (self.skew_seconds or 0.0)
+
+    @property
+    def gone_at(self) -> float | None:
+        """When its result can no longer be had, in epoch seconds; None where there is none to fetch.
+
+        A link lives a day from the task's end, but only a query gives one, and that is answered for a day from the
+        create.
+        """
+        return self.made_at + RESULT_LIFE_SECONDS if self.state in FLYING else None
 
     def artifact(self, store: Path) -> Artifact:
         """Return the fetched artifact in its store; only for an attempt that is `FETCHED`."""
@@ -70,7 +90,7 @@ class Attempt:
 
 ATTEMPT_COLUMNS = (
     "id, entry, state, tries, intended_at, request_id, task_id, task_status, started_at, ended_at, usage, code, "
-    "message, again, etag, artifact_sha256, artifact_bytes, artifact_suffix"
+    "message, again, etag, artifact_sha256, artifact_bytes, artifact_suffix, evidence, skew_seconds"
 )
 
 
@@ -78,8 +98,32 @@ def attempt_from(row: sqlite3.Row) -> Attempt:
     """Build an attempt from a row that has `ATTEMPT_COLUMNS`."""
     values = dict(row)
     usage = Usage(**json.loads(values["usage"])) if values["usage"] else None
+    evidence = json.loads(values["evidence"]) if values["evidence"] else None
     values |= {"usage": usage, "state": AttemptState(values["state"]), "again": bool(values["again"])}
-    return Attempt(**values)
+    return Attempt(**values | {"evidence": evidence})
+
+
+@dataclass(frozen=True, slots=True)
+class UnsureAttempt:
+    """An attempt whose create got no usable answer, with what its task could be known by."""
+
+    id: int
+    entry: int
+    address: str
+    provider: str
+    model: str
+    prompt_key: str
+    intended_at: float  #: epoch seconds by our clock, as `answered_at`
+    answered_at: float  #: when it was given up to wait for an answer, or found without one
+    skew_seconds: float | None  #: the service's clock minus ours then; None: not known
+    request_id: str | None
+    asked: Mapping[str, JSON] | None  #: as `intend` was told; None: made by an older wanrun
+
+
+def unsure_from(row: sqlite3.Row) -> UnsureAttempt:
+    """Build an unsure attempt from a row that has its fields as columns."""
+    values = dict(row)
+    return UnsureAttempt(**values | {"asked": json.loads(values["asked"]) if values["asked"] else None})
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,10 +98,11 @@ CREATE TABLE events (                           -- append-only
 """
 
 VERSION_2 = """
+ALTER TABLE attempts ADD COLUMN asked TEXT;         -- JSON: what a task that the service shows can be compared with
 ALTER TABLE attempts ADD COLUMN skew_seconds REAL;  -- the service's clock minus ours when the create left, if known
-ALTER TABLE attempts ADD COLUMN evidence TEXT;      -- JSON: what was found when an unsure attempt could not be settled
-ALTER TABLE attempts ADD COLUMN reserved REAL;      -- what the attempt may cost at most, set aside before the POST
-ALTER TABLE attempts ADD COLUMN cost REAL;          -- what it did cost, by its usage; null until that is known
+ALTER TABLE attempts ADD COLUMN evidence TEXT;      -- JSON: what was found of an unsure one; frozen when held
+ALTER TABLE attempts ADD COLUMN reserved INTEGER;   -- what it may cost at most, set aside before the POST; millionths
+ALTER TABLE attempts ADD COLUMN cost INTEGER;       -- what it did cost, by its usage; millionths, null until known
 ALTER TABLE attempts ADD COLUMN currency TEXT;      -- of both, such as CNY
 """
 

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING
 
 from wanrun.errors import LedgerError
 from wanrun.ledger.deliveries import Deliveries
-from wanrun.ledger.rows import ATTEMPT_COLUMNS, Attempt, AttemptState, DeliveryRow, Entry, attempt_from
+from wanrun.ledger.rows import (
+    ATTEMPT_COLUMNS,
+    Attempt,
+    AttemptState,
+    DeliveryRow,
+    Entry,
+    UnsureAttempt,
+    attempt_from,
+    unsure_from,
+)
+from wanrun.ledger.spending import Spending
+from wanrun.redaction import redacted_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,7 +34,7 @@ if TYPE_CHECKING:
 INTERRUPTED = "the run ended before the service's answer was recorded"
 
 
-class Ledger(Deliveries):
+class Ledger(Spending, Deliveries):
     """The record of every job, attempt and delivery, in one SQLite file.
 
     Every method raises `LedgerError` when the file cannot be read or written, naming it.
@@ -157,20 +168,66 @@ class Ledger(Deliveries):
         statement = f"SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE state = :state ORDER BY id"  # noqa: S608  # constant
         return [attempt_from(row) for row in self._read(statement, state=state.value)]
 
-    def intend(self, entry: int, *, prompt_key: str) -> int:
+    def unsure_attempts(self) -> list[UnsureAttempt]:
+        """Return every attempt that is unsure, of whatever spec, oldest first."""
+        return [unsure_from(row) for row in self._read(_UNSURE)]
+
+    def claimed(self) -> dict[str, str]:
+        """Return the tasks that held attempts may have made, by id, each with the address of such a job."""
+        found: dict[str, str] = {}
+        for row in self._read(_CLAIMED):
+            candidates = json.loads(row["evidence"]).get("candidates", [])
+            found |= {each["task"]: row["address"] for each in candidates if each["finding"] != "other"}
+        return found
+
+    def artifacts_of_tasks(self) -> dict[str, tuple[str, int, str]]:
+        """Return checksum, size in bytes and suffix of every result that was ever fetched, by its task's id."""
+        return {task_id: (sha256, size, suffix) for task_id, sha256, size, suffix in self._read(_ARTIFACTS)}
+
+    def in_doubt(self) -> list[tuple[str, str, float]]:
+        """Return address, prompt key and time of every create that may have made a task that nobody knows."""
+        return [tuple(row) for row in self._read(_IN_DOUBT)]
+
+    def shown_between(self, from_at: float, until_at: float, *, provider: str, skew_seconds: float) -> list[str]:
+        """Return the tasks, intended in a span of the service's time, that the service has shown to a run.
+
+        `skew_seconds` stands in where an attempt does not know its own.
+        """
+        rows = self._read(_SHOWN, provider=provider, from_at=from_at, until_at=until_at, skew=skew_seconds)
+        return [row["task_id"] for row in rows]
+
+    def intend(
+        self,
+        entry: int,
+        *,
+        prompt_key: str,
+        asked: Mapping[str, JSON] | None = None,
+        skew_seconds: float | None = None,
+        replaces: int | None = None,
+    ) -> int:
         """Record, before a POST leaves, that it will; a try surely made in vain before counts as the same attempt.
+
+        `asked` is what a task of the account's list can later be compared with, `skew_seconds` the service's clock
+        minus ours, if known. `replaces` is the entry's latest attempt if that ended well and a person wants another.
 
         Raises `LedgerError` when the entry has an attempt that is, or may be, a paid task.
         """
         with self.transaction():
             rows = self._read(f"SELECT id, state {_OF_ENTRY}", entry=entry)  # constant
             state = AttemptState(rows[0]["state"]) if rows else None
-            if state not in _MAY_INTEND:
+            once_more = state is AttemptState.FETCHED and rows[0]["id"] == replaces
+            if state not in _MAY_INTEND and not once_more:
                 raise LedgerError(f"{self._name}: entry {entry} already has an attempt that is {state}")
+            values = {
+                "prompt_key": prompt_key,
+                "at": self._now(),
+                "asked": json.dumps(dict(asked)) if asked is not None else None,
+                "skew": skew_seconds,
+            }
             if state is AttemptState.WITHDRAWN:
-                self._write(_INTEND_AGAIN, id=rows[0]["id"], at=self._now())
+                self._write(_INTEND_AGAIN, id=rows[0]["id"], **values)
                 return int(rows[0]["id"])
-            return self._write(_INTEND, entry=entry, prompt_key=prompt_key, at=self._now())
+            return self._write(_INTEND, entry=entry, **values)
 
     def withdrawn(self, attempt: int, message: str) -> None:
         """Record that a create surely made no task."""
@@ -184,9 +241,27 @@ class Ledger(Deliveries):
             self._answer(attempt, AttemptState.REFUSED, code=code, message=message, request_id=request_id)
             self._write("UPDATE attempts SET again = :again WHERE id = :id", id=attempt, again=int(again))
 
-    def unsure(self, attempt: int, message: str, *, request_id: str | None) -> None:
-        """Record that whether a create made a task is not known."""
-        self._answer(attempt, AttemptState.UNSURE, message=message, request_id=request_id)
+    def unsure(
+        self, attempt: int, message: str, *, request_id: str | None, after_seconds: float | None = None
+    ) -> None:
+        """Record that whether a create made a task is not known.
+
+        `after_seconds` is how long it was waited for, by a clock that nobody sets; None: until now, as far as known.
+        """
+        with self.transaction():
+            self._answer(attempt, AttemptState.UNSURE, message=message, request_id=request_id)
+            if after_seconds is not None:
+                self._write(_ANSWERED_AFTER, id=attempt, seconds=after_seconds)
+
+    def looked_for(self, attempt: int, evidence: Mapping[str, JSON]) -> None:
+        """Record what reconciling has found of an unsure attempt so far, and what it waits for."""
+        self._write("UPDATE attempts SET evidence = :evidence WHERE id = :id", id=attempt, evidence=_dumped(evidence))
+
+    def held(self, attempt: int, message: str, evidence: Mapping[str, JSON]) -> None:
+        """Record that reconciling could not decide about an unsure attempt, and what it found."""
+        with self.transaction():
+            self.looked_for(attempt, evidence)
+            self.ended(attempt, AttemptState.HELD, message)
 
     def accepted(self, attempt: int, *, task_id: str, request_id: str | None) -> None:
         """Record the task that a create made; raises `LedgerError` when another attempt has that task already."""
@@ -301,6 +376,10 @@ def account_words(account: str) -> str:
     return "the service itself" if account == "service" else f"the emulator account {account.partition(':')[2]}"
 
 
+def _dumped(evidence: Mapping[str, JSON]) -> str:
+    return json.dumps(redacted_json(dict(evidence)))
+
+
 def _columns(event: Event) -> dict[str, object]:
     data = json.dumps(dict(event.data))
     return {"run": event.run, "at": event.at, "name": event.name.value, "job": event.job, "data": data}
@@ -318,9 +397,37 @@ _MAY_INTEND = {
 _ENTRIES = "SELECT id, address, fingerprint, spec_path, provider, model, unprepared, moved_from, wanted_at FROM entries"
 _DELIVERIES = "SELECT entry, artifact_sha256, options_digest, sink, place, state, message FROM deliveries"
 _OF_ENTRY = "FROM attempts WHERE entry = :entry ORDER BY id DESC LIMIT 1"
-_INTEND = "INSERT INTO attempts (entry, state, prompt_key, intended_at) VALUES (:entry, 'intended', :prompt_key, :at)"
+_INTEND = (
+    "INSERT INTO attempts (entry, state, prompt_key, intended_at, asked, skew_seconds)"
+    " VALUES (:entry, 'intended', :prompt_key, :at, :asked, :skew)"
+)
 _INTEND_AGAIN = (
-    "UPDATE attempts SET state = 'intended', tries = tries + 1, intended_at = :at, message = NULL WHERE id = :id"
+    "UPDATE attempts SET state = 'intended', tries = tries + 1, prompt_key = :prompt_key, intended_at = :at,"
+    " asked = :asked, skew_seconds = :skew, answered_at = NULL, request_id = NULL, message = NULL, evidence = NULL"
+    " WHERE id = :id"
+)
+_ANSWERED_AFTER = "UPDATE attempts SET answered_at = intended_at + :seconds WHERE id = :id"
+_UNSURE = (
+    "SELECT attempts.id, entry, address, provider, model, prompt_key, intended_at, answered_at, skew_seconds,"
+    " request_id, asked FROM attempts JOIN entries ON entries.id = attempts.entry"
+    " WHERE state = 'unsure' ORDER BY attempts.id"
+)
+_CLAIMED = (
+    "SELECT evidence, address FROM attempts JOIN entries ON entries.id = attempts.entry"
+    " WHERE state = 'held' AND evidence IS NOT NULL"
+)
+_ARTIFACTS = (
+    "SELECT task_id, artifact_sha256, artifact_bytes, artifact_suffix FROM attempts"
+    " WHERE task_id IS NOT NULL AND artifact_sha256 IS NOT NULL"
+)
+_IN_DOUBT = (
+    "SELECT address, prompt_key, intended_at FROM attempts JOIN entries ON entries.id = attempts.entry"
+    " WHERE state IN ('intended', 'unsure', 'held') ORDER BY attempts.id"
+)
+_SHOWN = (
+    "SELECT task_id FROM attempts WHERE task_id IS NOT NULL AND task_status IS NOT NULL"
+    " AND intended_at + coalesce(skew_seconds, :skew) BETWEEN :from_at AND :until_at"
+    " AND entry IN (SELECT id FROM entries WHERE provider = :provider)"
 )
 _SAME = (
     "FROM entries WHERE address = :address AND id <> :entry"

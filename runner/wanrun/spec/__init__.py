@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wanrun.money import Money
 from wanrun.spec.document import read
 from wanrun.spec.expand import Expander, id_mark
 from wanrun.spec.jobs import JobMaker, Shop
@@ -35,7 +36,15 @@ if TYPE_CHECKING:
     from wanrun.spec.expand import Draft
     from wanrun.types import Job, Position, Problem
 
-__all__ = ["Loaded", "Spec", "load", "printed_schema"]
+__all__ = ["Loaded", "Spec", "SpecBudget", "load", "printed_schema"]
+
+
+@dataclass(frozen=True)
+class SpecBudget:
+    """What a spec says that it may spend, over all runs; the operator's settings may allow less."""
+
+    max_cost: Money
+    position: Position
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,7 @@ class Spec:
     path: Path  #: as it was given
     folder: Path  #: absolute; relative paths in the spec start here
     jobs: tuple[Job, ...]
+    budget: SpecBudget | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,7 @@ class _Loader:
             return None
         name = self._name(document.root, path, report)
         jobs = self._jobs(document, report, name, absolute)
-        return Spec(name, path, absolute.parent, tuple(jobs))
+        return Spec(name, path, absolute.parent, tuple(jobs), _budget(document.root, report))
 
     def _name(self, root: MapNode, path: Path, report: Report) -> str:
         """Return the spec's name; one that cannot be used or is taken is reported."""
@@ -140,6 +150,16 @@ class _Loader:
         for job in jobs.values():
             self._places.check(job, report)
         return list(jobs.values())
+
+
+def _budget(root: MapNode, report: Report) -> SpecBudget | None:
+    """Return the spec's budget; None without one, and for one that the first pass has reported."""
+    table = root.get("budget")
+    node = table.get("max_cost") if isinstance(table, MapNode) else None
+    written = node.plain() if node is not None else None
+    if node is None or not isinstance(written, str) or not Money.is_written(written.strip()):
+        return None
+    return SpecBudget(Money.parse(written.strip()), report.position(node))
 
 
 def _take_id(draft: Draft, taken: dict[str, tuple[MapNode, str]], report: Report) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wanrun.spec.matrix import NO_MATRIX, Combination, axis_values, combinations, too_many, unnamed_axes
 from wanrun.spec.nodes import Entry, ListNode, MapNode, ScalarNode, map_of, scalars
-from wanrun.spec.structure import FIELDS
+from wanrun.spec.structure import FIELDS, SHARED
 from wanrun.spec.template import BROKEN, LATER, SECRETS, Filler, TemplateError, faults_of, lookups
 from wanrun.spec.words import ID_BYTES, id_fault, shown, slug
 
@@ -58,13 +58,19 @@ class Expander:
 
     def drafts(self) -> Iterator[Draft]:
         """Yield every job; raises `TooMuch` when templates make too much."""
-        defaults = self._root.get("defaults")
-        under = defaults if isinstance(defaults, MapNode) else None
+        under = self._under_every_job()
         self._check_templates()
         jobs = self._root.get("jobs")
         for number, node in enumerate(jobs.items if isinstance(jobs, ListNode) else []):
             if isinstance(node, MapNode):
                 yield from self._job(number, node, under)
+
+    def _under_every_job(self) -> MapNode | None:
+        """Return what holds for every job that does not say otherwise: `defaults`, and under them the spec's own."""
+        own = {name: self._root.entries[name] for name in SHARED if name in self._root}
+        whole = map_of(own, self._root) if own else None
+        defaults = self._root.get("defaults")
+        return merge(whole, defaults) if isinstance(defaults, MapNode) else whole
 
     def fill(self, node: Node, draft: Draft, name: str) -> Node | None:
         """Fill in a field of a job with what the job offers to templates; None when that fails, which is reported."""

@@ -10,7 +10,7 @@ from wanrun.spec.kinds import Kinds
 from wanrun.spec.media import MediaMaker
 from wanrun.spec.nodes import MapNode, ScalarNode
 from wanrun.spec.words import did_you_mean, shown
-from wanrun.types import NO_OPTIONS, Job
+from wanrun.types import NO_OPTIONS, Job, Retries
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -78,6 +78,7 @@ class JobMaker:
             media=media,
             parameters=parameters.plain() if isinstance(parameters, MapNode) else NO_OPTIONS,
             sinks=sinks,
+            retries=_retries(draft.fields.get("retries")),
         )
 
     def _demands(self, draft: Draft) -> Demands | None:
@@ -111,6 +112,12 @@ class JobMaker:
                 once = field not in draft.made
                 fine.append(demands.check_field(field, node, tell_of(draft, field, self._report), once=once))
         return all(fine) and demands.check_whole(draft.fields, draft.node, self._report.add)
+
+
+def _retries(node: Node | None) -> Retries:
+    count = node.get("service_fault") if isinstance(node, MapNode) else None
+    written = count.plain() if count is not None else None
+    return Retries(service_fault=written) if isinstance(written, int) else Retries()
 
 
 def _text(node: Node | None) -> str | None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from wanrun.spec.report import Report
     from wanrun.types import JSON
 
-FIELDS = ("id", "model", "provider", "prompt", "negative_prompt", "media", "parameters", "sinks", "matrix")
+FIELDS = ("id", "model", "provider", "retries", "prompt", "negative_prompt", "media", "parameters", "sinks", "matrix")
+SHARED = ("retries",)  #: fields that may stand at the top of a spec too, below `defaults` for every job
 
 #: The fields of each job that are wrong, by its number, and under -1 those of `defaults`; "" stands for the whole.
 Broken = dict[int, set[str]]
@@ -82,7 +83,9 @@ def _named(path: Sequence[str | int]) -> str:
 def _note(broken: Broken, path: Sequence[str | int]) -> None:
     """Remember the field that a fault lies in; of an unknown key, the field that it was meant to be."""
     number, rest = (int(path[1]), path[2:]) if path[:1] == ("jobs",) and len(path) > 1 else (-1, path[1:])
-    if number >= 0 or path[:1] == ("defaults",):
+    if path and path[0] in SHARED:
+        broken.setdefault(number, set()).add(str(path[0]))
+    elif number >= 0 or path[:1] == ("defaults",):
         field = str(rest[0]) if rest else ""
         broken.setdefault(number, set()).update({field, nearest(field, FIELDS) or field})
 

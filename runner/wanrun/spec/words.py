@@ -8,6 +8,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from wanrun.text import QUERY
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -21,7 +23,6 @@ NEAR = 0.65  #: how alike a misspelt name is; two letters of three swapped are 0
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _PLAIN = re.compile(r"[A-Za-z_./][\w./ -]*(://[\w./-]*)?")
-_LINK = re.compile(r"(?i)\b[a-z][a-z0-9+.-]*://[^\s?#]*[?#]")
 
 
 def quoted(names: Iterable[str], last: str = "or") -> str:
@@ -69,8 +70,8 @@ def shown(value: JSON) -> str:
 
 def clipped(text: str) -> str:
     """Return a text as a message may show it, without quotes."""
-    if found := _LINK.search(text):
-        text = text[: found.end()] + "..."
+    if found := QUERY.search(text):
+        text = text[: found.end(2)] + "..."
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."
 
 

@@ -1,0 +1,36 @@
+"""Asking the person at the terminal, without holding up signals."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import trio
+
+from wanrun.text import printable
+
+if TYPE_CHECKING:
+    from wanrun import api
+
+
+def is_terminal() -> bool:
+    """Say whether somebody is there to read a question and to answer it."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+async def ask(question: api.Question) -> bool:
+    """Ask until the answer is a yes or a no; no answer at all is a no."""
+    while True:
+        click.echo(f"{printable(str(question))}. Submit? [y/N] ", err=True, nl=False)
+        await trio.lowlevel.wait_readable(sys.stdin.fileno())  # a line; a thread that reads could not be cancelled
+        answer = sys.stdin.readline()
+        if (word := answer.strip().lower()) in ("y", "yes"):
+            return True
+        if not answer or word in ("", "n", "no"):
+            return False
+
+
+async def agree(_question: api.Question) -> bool:
+    """Say yes: the person has done so with `--yes`."""
+    return True

@@ -1,0 +1,75 @@
+"""Seeded histories in virtual time: no seed breaks a promise, a seed replays exactly, and planted bugs are found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaos import simulation
+from chaos.simulation.farm import folder, play_seed, play_seeds
+from chaos.simulation.planted import BUGS
+from chaos.simulation.play import play
+
+pytestmark = pytest.mark.slow
+
+SEEDS = int(os.environ.get("WANRUN_SEEDS", simulation.CI.seeds))
+CHUNKS = 50  #: tests that the seeds are spread over, so that all processors have some at any time
+SEEDS_FOR_A_BUG = 200
+REPLAYED = (3, 11, 42)
+
+DIGESTS = """
+import sys
+from pathlib import Path
+from chaos.simulation.farm import folder
+from chaos.simulation.play import play
+for seed in map(int, sys.argv[1:]):
+    with folder() as place:
+        print(play(seed, Path(place)).digest())
+"""
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_no_history_breaks_a_promise(chunk: int) -> None:
+    """Whatever fails and however often runs die: nothing is paid twice, lost, mixed up, torn, too fast or too dear."""
+    tally = play_seeds(range(chunk, SEEDS, CHUNKS))
+
+    assert not tally.failures, tally.report()
+
+
+def test_a_seed_plays_the_same_history_again() -> None:
+    """In this process and in others with other hashes, so that a failing seed can be looked at."""
+    here = digests()
+    assert digests() == here
+
+    for hashes in ("1", "2"):
+        env = os.environ | {"PYTHONHASHSEED": hashes, "PYTHONPATH": str(Path(__file__).parents[1])}
+        command = [sys.executable, "-c", DIGESTS, *map(str, REPLAYED)]
+        told = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+        assert told.split() == here
+
+
+def test_another_seed_plays_another_history() -> None:
+    """The digest covers what happened."""
+    assert len(set(digests())) == len(REPLAYED)
+
+
+def digests() -> list[str]:
+    """Play some seeds, and return what their histories come to."""
+    found = []
+    for seed in REPLAYED:
+        with folder() as place:
+            found.append(play(seed, Path(place)).digest())
+    return found
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_planted_bug_is_found_soon(bug: str) -> None:
+    """The judge is no formality: what it is there for, it sees."""
+    with BUGS[bug]():
+        found = next((seed for seed in range(SEEDS_FOR_A_BUG) if play_seed(seed).failures), None)
+
+    assert found is not None, f"{SEEDS_FOR_A_BUG} histories with the bug '{bug}' pass"

@@ -1,0 +1,100 @@
+"""The options of `wanrun run` that choose, limit and leave, as a person types them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from cli_parts import FAST
+
+if TYPE_CHECKING:
+    from cli_parts import Project
+
+SLOW = ("--emulator", "--edit", "none", "--speed", "1")  #: tasks take minutes
+
+
+def test_two_first_then_the_rest(project: Project) -> None:
+    """`--limit` says what it has left, and that running again goes on."""
+    spec = project.spec("one", "two", "three")
+
+    first = project.wanrun(spec, *FAST, "--limit", "2")
+    rest = project.wanrun(spec, *FAST)
+
+    assert first.exit_code == 3, first
+    assert "1 more to submit, left to another run by --limit 2\n" in first.stdout
+    assert first.stdout.endswith("run again to go on\n")
+    assert (rest.exit_code, "3 done; 1 task submitted" in rest.stdout) == (0, True), rest
+
+
+def test_a_plan_shows_what_the_options_choose(project: Project) -> None:
+    """`wanrun plan` takes the same options, so that nobody has to try them with money."""
+    spec = project.spec("one", "two", "three")
+    project.wanrun(spec, *FAST, "--only", "one")
+
+    plan = project.wanrun("plan", spec, "--emulator", "--exclude", "three", "--again", "o*", "--format", "json").json
+
+    assert [(job["job"], job["state"], job["action"], job["why"]) for job in plan["jobs"]] == [
+        ("batch/one", "done", "submit", "one more take, as asked"),
+        ("batch/two", "new", "submit", ""),
+    ]
+
+
+def test_one_more_take_by_pattern(project: Project) -> None:
+    """`--again` pays once more for what matches and for nothing else."""
+    spec = project.spec("one", "two")
+    project.wanrun(spec, *FAST)
+
+    said = project.wanrun(spec, *FAST, "--again", "batch/t*")
+
+    assert (said.exit_code, "2 done; 1 task submitted" in said.stdout) == (0, True), said
+
+
+@pytest.mark.parametrize("option", ["--only", "--again"])
+def test_a_pattern_that_matches_nothing_is_a_wrong_call(project: Project, option: str) -> None:
+    """It is most likely misspelt; exit code 2, and nothing is submitted."""
+    said = project.wanrun(project.spec("one"), *FAST, option, "onne")
+
+    assert said.exit_code == 2, said
+    assert f'no job of these specs matches {option} "onne"; wanrun plan lists them' in said.stderr
+
+
+def test_without_waiting_a_run_says_what_flies(project: Project) -> None:
+    """`--no-wait` fills the places and leaves; `status` says until when the results can be had."""
+    spec = project.spec("one", "two")
+
+    said = project.wanrun(spec, *SLOW, "--no-wait")
+    status = project.wanrun("status", "--emulator")
+
+    assert said.exit_code == 3, said
+    assert "not waiting (--no-wait): 2 in flight, 0 not submitted\n" in said.stdout
+    assert status.stdout.count("gone at 2") == 2, status
+
+
+def test_the_time_to_wait_is_given_with_its_unit(project: Project) -> None:
+    """`2s` is over soon; what is in flight goes on."""
+    said = project.wanrun(project.spec("one"), *SLOW, "--max-wait", "2s")
+
+    assert said.exit_code == 3, said
+    assert "the time of --max-wait is over; nothing is cancelled" in said.stdout
+    assert "1 in flight; 1 task submitted" in said.stdout
+
+
+@pytest.mark.parametrize("span", ["soon", "-1", "5 parsecs", "1h30m", ""])
+def test_what_is_no_span_of_time_is_refused(project: Project, span: str) -> None:
+    """The message shows what is one."""
+    said = project.wanrun(project.spec("one"), *FAST, "--max-wait", span)
+
+    assert said.exit_code == 2, said
+    assert f'"{span}" is no span of time; give 90s, 30m, 2h or a number of seconds' in said.stderr
+
+
+@pytest.mark.parametrize("span", ["90s", "30m", "2h", "1d", "3600", "1.5h", " 10 m "])
+def test_spans_of_time_are_read(project: Project, span: str) -> None:
+    """Seconds, minutes, hours and days, or a plain number of seconds."""
+    assert project.wanrun(project.spec("one"), *FAST, "--max-wait", span).exit_code == 0
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "two"])
+def test_a_limit_is_a_count(project: Project, count: str) -> None:
+    """At least one."""
+    assert project.wanrun(project.spec("one"), *FAST, "--limit", count).exit_code == 2
