@@ -70,6 +70,13 @@ def test_what_is_no_amount_is_refused(text: object) -> None:
         Money.parse(text)
 
 
+@pytest.mark.parametrize("text", ["-1 CNY", "+1 CNY"])
+def test_a_sign_is_named(text: str) -> None:
+    """It is all that is wrong with such an amount."""
+    with pytest.raises(ValueError, match='an amount has no sign; give an amount with its currency, such as "200 CNY"'):
+        Money.parse(text)
+
+
 @given(AMOUNTS)
 def test_the_ledger_keeps_an_amount_to_the_last_digit(money: Money) -> None:
     """Millionths of it are whole numbers, so sums of them have no rounding."""

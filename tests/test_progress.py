@@ -223,6 +223,9 @@ def test_the_stages_are_counted_in_one_order(screen: Screen) -> None:
     screen.show(event(EventName.JOB_RUNNING, "s/1"), event(EventName.JOB_RETRIED, "s/3"))
     assert screen.frame[-1] == "  1 running, 1 delivering, 1 waiting"
 
+    screen.show(event(EventName.JOB_UNSURE, "s/3"))
+    assert screen.frame[-1] == "  1 running, 1 delivering, 1 unsure"
+
 
 def test_long_and_wide_addresses_keep_to_one_line(screen: Screen) -> None:
     """Their middle is left out; what tells the jobs of a matrix apart stands at the end."""

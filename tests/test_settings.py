@@ -151,6 +151,9 @@ def test_a_wrong_key_is_named_with_what_to_give(tmp_path: Path, text: str, messa
 
 NO_TABLES = {
     "[bugdet]\nmax_cost = 3": 'unknown key "bugdet"; did you mean "budget"?',
+    "[providers]\npoll_seconds = 1": (
+        "providers.poll_seconds is not a provider's table; write poll_seconds in [providers.default]"
+    ),
     "budget = 3": "budget is not a table; write [budget]",
     "[budget]\nmax = 3": 'unknown key "budget.max"; known here: confirm_above, max_cost',
     "[budget]\nmax_cost = 3": f"budget.max_cost is 3; {AN_AMOUNT}",

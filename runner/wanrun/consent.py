@@ -27,12 +27,16 @@ class Question:
     """What a person is to agree to before anything is submitted; prints as a clause."""
 
     jobs: int  #: to submit
-    most: Money  #: that they may cost together
+    wanted: Money  #: that they may cost together
+    most: Money  #: of that, what the budget leaves room for
     above: Money  #: the operator's `confirm_above`
 
     def __str__(self) -> str:
         jobs = "1 job" if self.jobs == 1 else f"{self.jobs} jobs"
-        return f"{jobs} to submit may cost up to {self.most}"
+        if self.most.millionths == self.wanted.millionths:
+            return f"{jobs} to submit may cost up to {self.wanted}"
+        left = f"the budget leaves {self.most}, so not all may be submitted"
+        return f"{jobs} to submit may cost up to {self.wanted}; {left}"
 
 
 def parsed_cap(text: str) -> Money:
@@ -53,13 +57,12 @@ def make_budget(project: Project, batch: Batch, ledger: Ledger, max_cost: Money 
 def _caps(project: Project, batch: Batch, max_cost: Money | None) -> Iterator[Cap]:
     if (most := project.settings.budget.max_cost) is not None:
         name = project.settings.file.name if project.settings.file else "the settings"
-        yield Cap(f"budget.max_cost in {name}", most, "Raise it, or run again once what is reserved has settled")
+        yield Cap(f"budget.max_cost in {name}", most, "Raise it")
     if max_cost is not None:
-        yield Cap("--max-cost", max_cost, "Run again to go on", this_run=True)
+        yield Cap("--max-cost", max_cost, "Raise it", this_run=True)
     for spec in batch.specs:
         if spec.budget is not None:
-            advice = "Raise it there, or run again once what is reserved has settled"
-            yield Cap(f"budget.max_cost in {spec.path}", spec.budget.max_cost, advice, spec=spec.name)
+            yield Cap(f"budget.max_cost in {spec.path}", spec.budget.max_cost, "Raise it there", spec=spec.name)
 
 
 async def ask_first(plan: Plan, project: Project, budget: Budget, confirm: Confirm | None) -> None:
@@ -87,4 +90,4 @@ def _question(plan: Plan, project: Project, budget: Budget) -> Question | None:
     wanted = total(costs).get(above.currency)
     if wanted is None or (most := budget.most(wanted)).amount <= above.amount:
         return None
-    return Question(len(costs), most, above)
+    return Question(len(costs), wanted, most, above)

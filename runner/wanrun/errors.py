@@ -125,6 +125,8 @@ class LedgerError(WanrunError):
     """The ledger cannot be read or written."""
 
     is_busy = False  #: somebody else was using the file just then
+    is_corrupt = False  #: SQLite found the file damaged
+    is_foreign = False  #: SQLite found that the file is no database
 
     @classmethod
     def of(cls, path: object, exc: OSError) -> Self:

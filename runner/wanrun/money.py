@@ -35,6 +35,8 @@ class Money:
     def parse(cls, text: object) -> Self:
         """Read an amount such as `200 CNY`; raises `ValueError` for anything else."""
         written = _WRITTEN.fullmatch(text) if isinstance(text, str) else None
+        if written is None and isinstance(text, str) and text[:1] in ("-", "+") and cls.is_written(text[1:]):
+            raise ValueError(f"an amount has no sign; give {GIVE_AMOUNT}")
         if written is None:
             raise ValueError(f"give {GIVE_AMOUNT}")
         return cls(Decimal(written["amount"]), written["currency"])

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wanrun.engine.work import OpenJob
-from wanrun.ledger import FLYING, AttemptState
+from wanrun.ledger import FLYING, RESULT_LIFE_SECONDS, AttemptState
 from wanrun.plan import is_left_behind
 from wanrun.types import Action, State
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from wanrun.project import Project
 
 
-def open_jobs(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> list[OpenJob]:
+def open_jobs(plan: Plan, batch: Batch, ledger: Ledger, project: Project, *, now: float) -> list[OpenJob]:
     """Enter what is to be submitted, take over what has moved, and return all that this run can move."""
     with ledger.transaction():
         entries = [
-            (_with_artifact(planned, ledger, project), _entry(planned, ledger, project)) for planned in plan.jobs
+            (_with_artifact(planned, ledger, project, now), _entry(planned, ledger, project)) for planned in plan.jobs
         ]
     jobs = [
         OpenJob(entry, planned.job.address, _provider(planned), planned.job.model, planned)
@@ -41,10 +41,15 @@ def _entry(planned: PlannedJob, ledger: Ledger, project: Project) -> int:
     return planned.entry.id
 
 
-def _with_artifact(planned: PlannedJob, ledger: Ledger, project: Project) -> PlannedJob:
-    """Return a job to be delivered as one to be fetched, if its file has gone from the artifact store."""
+def _with_artifact(planned: PlannedJob, ledger: Ledger, project: Project, now: float) -> PlannedJob:
+    """Return a job to be delivered as one to be fetched, if its file has gone from the artifact store.
+
+    Only as long as the service has its result: what is done at one sink would be lost else.
+    """
     attempt = planned.entry.attempt if planned.entry is not None else None
     if planned.action is not Action.DELIVER or attempt is None or attempt.artifact(project.artifacts).is_there():
+        return planned
+    if now > attempt.intended_at + RESULT_LIFE_SECONDS:
         return planned
     ledger.unfetched(attempt.id)
     return replace(planned, action=Action.RESUME)
@@ -56,13 +61,16 @@ def _provider(planned: PlannedJob) -> str:
     return entry.provider if entry is not None and planned.action is not Action.SUBMIT else planned.job.provider
 
 
+_SETTLING = (*FLYING, AttemptState.UNSURE, AttemptState.UNDECIDED)  #: what a run may yet bring home
+
+
 def _left_behind(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> list[OpenJob]:
-    """Return what is in flight or unsure for these specs though they no longer ask for it: paid, so it is fetched and kept."""
+    """Return what may be paid for though these specs no longer ask for it: its result is fetched and kept."""
     asked = {planned.entry.id for planned in (*plan.jobs, *plan.others) if planned.entry is not None}
     loaded = {project.recorded(spec.path.resolve()) for spec in batch.specs}
     return [
         OpenJob(entry.id, entry.address, entry.provider, entry.model, None)
         for entry in ledger.entries()
         if entry.id not in asked and is_left_behind(entry, loaded, project.settings.root)
-        if entry.attempt is not None and entry.attempt.state in (*FLYING, AttemptState.UNSURE)
+        if entry.attempt is not None and entry.attempt.state in _SETTLING
     ]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from wanrun.engine.expiring import is_expiring
 from wanrun.engine.stop import gravest
 from wanrun.errors import ExitCode
+from wanrun.events import EventName
 from wanrun.ledger import FLYING, AttemptState
 from wanrun.plan import is_delivered, standing
-from wanrun.types import State
+from wanrun.types import Action, State
 from wanrun.words import hours
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wanrun.engine.work import OpenJob
+    from wanrun.events import Event
     from wanrun.ledger import Entry, Spent
     from wanrun.plan import Plan, PlannedJob
 
@@ -43,6 +45,7 @@ class Outcome:
     exit_code: ExitCode
     reasons: tuple[str, ...]  #: why the run ended early, if it did
     submitted: int  #: tasks made by this run
+    unsure: int  #: tasks that this run may have made besides, which nobody knows yet
     notes: tuple[str, ...]  #: what could not be checked, known before anything was done
     run_notes: tuple[str, ...]  #: what came up during the run
     ledger: Path
@@ -52,6 +55,36 @@ class Outcome:
     def counts(self) -> Mapping[State, int]:
         """Return how many jobs are in each state that occurs."""
         return Counter(job.state for job in self.jobs)
+
+
+class Submissions:
+    """How many tasks a run has made, told by its events: at once, found only later, or not known."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self._unsure: set[str] = set()  # jobs whose create, sent by this run, got no answer
+
+    @property
+    def unsure(self) -> int:
+        """How many creates of this run may have made a task that nobody knows."""
+        return len(self._unsure)
+
+    def begin(self) -> None:
+        """Forget what was told so far: it is what earlier runs have left."""
+        self.made = 0
+        self._unsure.clear()
+
+    def hear(self, event: Event) -> None:
+        """Take one event into account."""
+        if event.name is EventName.JOB_SUBMITTED:
+            self.made += 1
+        elif event.name is EventName.JOB_UNSURE and event.job is not None:
+            self._unsure.add(event.job)
+        elif event.name is EventName.JOB_ADOPTED and event.job in self._unsure:
+            self._unsure.remove(event.job)
+            self.made += 1
+        elif event.name is EventName.JOB_RETRIED and event.data["stage"] == "create" and event.job is not None:
+            self._unsure.discard(event.job)  # it surely made none
 
 
 def job_outcomes(plan: Plan, entries: Iterable[Entry], *, found_lost: bool) -> tuple[JobOutcome, ...]:
@@ -82,6 +115,16 @@ def still_flying(entries: Iterable[Entry], resumed: Collection[int]) -> list[str
         if attempt.state is AttemptState.UNSURE
     ]
     return flying + unsure
+
+
+def held_behind(entries: Iterable[Entry], resumed: Collection[int]) -> list[str]:
+    """Say which earlier versions that this run went for are held at its end."""
+    return [
+        f"{entry.address}: an earlier version is held: {entry.attempt.message}; wanrun status lists it"
+        for entry in entries
+        if entry.id in resumed and entry.attempt is not None
+        if entry.attempt.state in (AttemptState.HELD, AttemptState.UNDECIDED)
+    ]
 
 
 def expiring(entries: Iterable[Entry], now: float) -> list[str]:
@@ -117,7 +160,11 @@ def _job_outcome(planned: PlannedJob, entry: Entry | None, *, found_lost: bool) 
         row is not None and row.state == "conflict"
         for row in (entry.delivery(goal.digest) for goal in planned.destinations)
     )
-    return JobOutcome(address, state, why, places, _exit_code(state, conflict=conflict, found_lost=found_lost))
+    codes = [_exit_code(state, conflict=conflict, found_lost=found_lost)]
+    if entry.in_vain is not None and planned.action in (Action.SUBMIT, Action.RESUME):
+        withdrawn = entry.unprepared is None and entry.attempts[-1].state is AttemptState.WITHDRAWN
+        codes.append(ExitCode.UNFINISHED if withdrawn else ExitCode.ATTENTION)  # it stands as before, not as asked
+    return JobOutcome(address, state, why, places, gravest(iter(codes)))
 
 
 def _exit_code(state: State, *, conflict: bool, found_lost: bool) -> ExitCode:

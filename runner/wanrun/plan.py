@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wanrun.errors import SourceError
 from wanrun.fingerprint import fingerprint, media_key, options_digest
-from wanrun.ledger import AttemptState, DeliveryRow, Entry
+from wanrun.ledger import FREE, GOOD, AttemptState, DeliveryRow, Entry
 from wanrun.types import Action, Problem, State
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _plan_job(
     mark = fingerprint(job, mine)
     destinations = destinations_of(job, catalog, root=root)
     entry = by_key.get((job.address, mark))
-    if movable.get(mark) and (entry is None or not _was_submitted(entry)):
+    if movable.get(mark) and (entry is None or entry.gives_way):
         entry = movable[mark].pop(0)
         _, action, _ = standing(entry, destinations)
         return PlannedJob(job, mine, mark, destinations, State.MOVED, action, f"from {entry.address}", entry)
@@ -129,10 +129,6 @@ def _plan_job(
     return PlannedJob(job, mine, mark, destinations, state, action, why, entry)
 
 
-def _was_submitted(entry: Entry) -> bool:
-    return entry.attempt is not None and entry.attempt.state is not AttemptState.WITHDRAWN
-
-
 def _identities_of(job: Job, identities: Mapping[str, Identity]) -> tuple[Identity, ...]:
     return tuple(identities[media_key(ref)] for ref in job.media)
 
@@ -140,20 +136,22 @@ def _identities_of(job: Job, identities: Mapping[str, Identity]) -> tuple[Identi
 def _movable(
     entries: Iterable[Entry], marks: Mapping[str, str], *, loaded: Collection[str], root: Path
 ) -> dict[str, list[Entry]]:
-    """Return, by fingerprint, the entries that no job asks for under their own address any more."""
-    worth = (
-        AttemptState.UNSURE,
-        AttemptState.HELD,
-        AttemptState.IN_FLIGHT,
-        AttemptState.SUCCEEDED,
-        AttemptState.FETCHED,
-    )
+    """Return, by fingerprint, the entries that no job asks for under their own address any more.
+
+    What has, or may have, a result goes before what a person has to settle; that moves too, since a new name is no
+    decision to pay again.
+    """
     movable: dict[str, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        paid = entry.attempt is not None and entry.attempt.state in worth
-        if paid and marks.get(entry.address) != entry.fingerprint and is_left_behind(entry, loaded, root):
-            movable[entry.fingerprint].append(entry)
+    for states in (_WORTH, _FOR_A_PERSON):
+        for entry in entries:
+            counts = entry.attempt is not None and entry.attempt.state in states
+            if counts and marks.get(entry.address) != entry.fingerprint and is_left_behind(entry, loaded, root):
+                movable[entry.fingerprint].append(entry)
     return movable
+
+
+_WORTH = (AttemptState.INTENDED, AttemptState.UNSURE, AttemptState.IN_FLIGHT, *GOOD)
+_FOR_A_PERSON = (AttemptState.UNDECIDED, AttemptState.HELD, AttemptState.LOST, AttemptState.ABANDONED)
 
 
 def is_left_behind(entry: Entry, loaded: Collection[str], root: Path) -> bool:
@@ -176,15 +174,17 @@ def standing(entry: Entry, destinations: Sequence[Destination] | None) -> tuple[
 
     `destinations` None, where no spec is at hand: the recorded deliveries decide whether the job is done.
     """
-    if entry.unprepared is not None:
+    if entry.unprepared is not None and (entry.attempt is None or entry.attempt.state in FREE):
         return State.FAILED, Action.NOTHING, entry.unprepared
     if entry.attempt is None:
         return State.NEW, Action.SUBMIT, ""
     if entry.attempt.state is AttemptState.FETCHED:
-        return _delivery_standing(entry, destinations)
+        state, action, why = _delivery_standing(entry, destinations)
+        taken = f"a further take came to nothing: {entry.in_vain}" if entry.in_vain is not None else ""
+        return state, action, "; ".join(words for words in (why, taken) if words)
     state, action = _STANDING[entry.attempt.state]
     if state is State.FAILED and entry.attempt.again:
-        return State.NEW, Action.SUBMIT, "another try is due, the last one failed in passing"
+        return State.NEW, Action.SUBMIT, "failed by a fault of the service, to be submitted anew"
     return state, action, _why(entry)
 
 
@@ -210,11 +210,12 @@ def _why(entry: Entry) -> str:
     assert attempt is not None
     if attempt.state in (AttemptState.IN_FLIGHT, AttemptState.SUCCEEDED):
         return f"task {attempt.task_id}"
+    if attempt.state is AttemptState.INTENDED:
+        return "its create awaits an answer"
     if attempt.state is AttemptState.UNSURE:
         looking = (attempt.evidence or {}).get("why") or "a run looks for its task in the account's list"
         return f"{attempt.message or 'no answer'}; {looking}"
-    code = f" ({attempt.code})" if attempt.code else ""
-    return f"{attempt.message or ''}{code}"
+    return attempt.why
 
 
 def _delivery_standing(entry: Entry, destinations: Sequence[Destination] | None) -> tuple[State, Action, str]:

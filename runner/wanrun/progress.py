@@ -34,11 +34,13 @@ class _Stage(StrEnum):
     RUNNING = "running"
     QUEUED = "queued"
     DELIVERING = "delivering"
+    UNSURE = "unsure"
 
 
 _STAGES = {
     EventName.JOB_SUBMITTED: _Stage.QUEUED,
     EventName.JOB_ADOPTED: _Stage.QUEUED,
+    EventName.JOB_UNSURE: _Stage.UNSURE,
     EventName.JOB_RUNNING: _Stage.RUNNING,
     EventName.JOB_FETCHED: _Stage.DELIVERING,
 }
@@ -63,7 +65,8 @@ _STYLES = {
     EventName.RUN_STOPPING: "yellow",
 }
 ATTENTION = frozenset(_STYLES)  #: what a quiet run still says
-_KEPT = ATTENTION | {EventName.JOB_RETRIED, EventName.JOB_UNSURE, EventName.JOB_ADOPTED}  #: lines that stay above the live display
+#: Lines that stay above the live display.
+_KEPT = ATTENTION | {EventName.JOB_RETRIED, EventName.JOB_UNSURE, EventName.JOB_ADOPTED}
 
 
 class View(Protocol):

@@ -25,7 +25,16 @@ from wanrun.errors import ExitCode, ServiceError, Unavailable, plain_errors
 from wanrun.events import EventName
 from wanrun.ledger import Ledger, LedgerLock
 from wanrun.opening import open_jobs
-from wanrun.outcome import Outcome, expiring, job_outcomes, others_flying, overall, still_flying
+from wanrun.outcome import (
+    Outcome,
+    Submissions,
+    expiring,
+    held_behind,
+    job_outcomes,
+    others_flying,
+    overall,
+    still_flying,
+)
 from wanrun.plan import Plan, identify, references
 from wanrun.project import make_private
 from wanrun.rehearsal import Rehearsal
@@ -67,6 +76,7 @@ class Run:
     signals: bool = False  #: the process is this run's own: signals end it, and it ends in time
     _began: float = 0.0
     _counts: Counter[EventName] = field(default_factory=Counter)
+    _submissions: Submissions = field(default_factory=Submissions)
     _notes: list[str] = field(default_factory=list)
 
     async def run(self, paths: Sequence[Path]) -> Outcome:
@@ -103,6 +113,7 @@ class Run:
             entry = ledger.entry(attempt.entry)
             found = OpenJob(entry.id, entry.address, entry.provider, entry.model, None)
             work.emit(EventName.JOB_UNSURE, found, message=attempt.message)
+        self._submissions.begin()
         if work.open and not stop.reasons:
             await self._carry_out(work, services)
         outcome = self._outcome(work, plan, batch)
@@ -139,7 +150,7 @@ class Run:
             lanes={},
             artifacts=self.project.artifacts,
             observe=audience.hear,
-            jobs=[] if stop.reasons else open_jobs(plan, batch, ledger, self.project),
+            jobs=[] if stop.reasons else open_jobs(plan, batch, ledger, self.project, now=self.world.now()),
             stop=stop,
             budget=make_budget(self.project, batch, ledger, self.max_cost),
             waits=not self.no_wait,
@@ -148,6 +159,7 @@ class Run:
 
     def _count(self, event: Event) -> None:
         self._counts[event.name] += 1
+        self._submissions.hear(event)
 
     async def _carry_out(self, work: Work, services: Services) -> None:
         make_private(self.project.artifacts)
@@ -175,17 +187,20 @@ class Run:
         entries = work.ledger.entries()
         found_lost = self._counts[EventName.JOB_LOST] > 0
         jobs = job_outcomes(plan, entries, found_lost=found_lost)
-        left = still_flying(entries, {job.entry for job in work.jobs if job.planned is None})
+        behind = {job.entry for job in work.jobs if job.planned is None}
+        left, held = still_flying(entries, behind), held_behind(entries, behind)
         if unsubmitted := left_out(plan):
             left.append(f"{unsubmitted} more to submit, left to another run by --limit {self.selection.limit}")
         codes = [ExitCode.LOST] if found_lost else []
         codes += [ExitCode.UNFINISHED] if left else []
+        codes += [ExitCode.ATTENTION] if held else []
         return Outcome(
             run=work.run,
             jobs=jobs,
             exit_code=overall(jobs, [*codes, *(reason.exit_code for reason in work.stop.reasons)]),
-            reasons=(*(reason.words for reason in work.stop.reasons), *left),
-            submitted=self._counts[EventName.JOB_SUBMITTED],
+            reasons=(*(reason.words for reason in work.stop.reasons), *left, *held),
+            submitted=self._submissions.made,
+            unsure=self._submissions.unsure,
             notes=batch.notes,
             run_notes=(*self._notes, *expiring(entries, self.world.now()), *others_flying(entries, plan, work.jobs)),
             ledger=self.project.ledger_path,

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from wanrun.errors import SettingsError
+from wanrun.plan import standing
 from wanrun.types import Action, State
 
 if TYPE_CHECKING:
@@ -62,7 +63,10 @@ def _is_chosen(planned: PlannedJob, selection: Selection) -> bool:
 
 def _again(planned: PlannedJob) -> PlannedJob:
     """Return a job that is done or failed as one to submit; what is held or lost is a person's to resolve first."""
-    rests = planned.action is Action.NOTHING and planned.state in (State.DONE, State.FAILED, State.MOVED)
+    state = planned.state
+    if planned.entry is not None and state is State.MOVED:
+        state, _, _ = standing(planned.entry, planned.destinations)
+    rests = planned.action is Action.NOTHING and state in (State.DONE, State.FAILED)
     return replace(planned, action=Action.SUBMIT, why=ONCE_MORE) if rests else planned
 
 

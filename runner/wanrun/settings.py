@@ -168,6 +168,10 @@ def _providers(data: Mapping[str, Any], path: Path) -> dict[str, Provider]:
     tables = data.get("providers", {})
     if not isinstance(tables, dict):
         raise SettingsError(f"{path}: providers is not a table; write [providers.default]")
+    for key in [item.name for item in fields(Provider) if item.name in tables and item.name != "name"]:
+        if not isinstance(tables[key], dict):
+            words = f"providers.{key} is not a provider's table; write {key} in [providers.default]"
+            raise SettingsError(f"{path}: {words}")
     return {name: _provider(name, table, path) for name, table in tables.items()}
 
 

@@ -43,7 +43,7 @@ class Signals:
 
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
-        self._heard_one = False
+        self._heard_one = self._over = False
         self._codes: SimpleQueue[int | None] = SimpleQueue()  # made to be filled by a signal's handler
         self._before: dict[int, object] = {}
         self._terminals = [stream for stream in (sys.stdout, sys.stderr) if stream is not None and stream.isatty()]
@@ -61,6 +61,7 @@ class Signals:
     def __exit__(self, *exc_info: object) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)  # type: ignore[arg-type]  # what `signal` itself returned
+        self._over = True
         self._codes.put(None)
 
     def _heard(self, number: int, _frame: FrameType | None) -> None:
@@ -72,7 +73,11 @@ class Signals:
         if code is ExitCode.HUNG_UP:
             for stream in self._terminals:  # what was to be said would fail, and end the run as a bug
                 silence(stream)
-        self._token.run_sync_soon(self._stop.now, f"{word}; the state is saved, run again to go on", code)
+        self._token.run_sync_soon(self._stop_run, f"{word}; the state is saved, run again to go on", code)
+
+    def _stop_run(self, words: str, code: ExitCode) -> None:
+        if not self._over:  # trio may call when the run has just ended by itself, and its ledger is closed
+            self._stop.now(words, code)
 
     def _hurry(self, code: ExitCode) -> None:
         """Have the process end with this code in `LEAVE_SECONDS`, if the run does not end before."""

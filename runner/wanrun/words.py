@@ -17,7 +17,9 @@ _LINES: dict[EventName, Callable[[Event], str]] = {
     EventName.DELIVERED: lambda event: f"delivered to {event.data['place']}",
     EventName.DELIVERY_FAILED: lambda event: f"not delivered to {event.data['sink']}: {event.data['message']}",
     EventName.JOB_FAILED: lambda event: f"failed: {event.data['message']}{_code(event)}",
-    EventName.JOB_UNSURE: lambda event: f"unsure: {event.data['message']}. Its task is looked for, nothing is sent again",
+    EventName.JOB_UNSURE: lambda event: (
+        f"unsure: {event.data['message']}. Its task is looked for, nothing is sent again"
+    ),
     EventName.JOB_ADOPTED: lambda event: f"found as task {event.data['task']}: {event.data['message']}",
     EventName.JOB_RETRIED: lambda event: f"tried anew: {event.data['message']}{_code(event)}",
     EventName.JOB_HELD: lambda event: f"held: {event.data['message']}. A task may exist, so nothing is sent again",

@@ -36,6 +36,16 @@ def test_a_cap_stops_the_run_and_says_all_there_is_to_it(project: Project) -> No
     ]
 
 
+def test_at_one_screen_a_reason_is_said_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the run stops, and not again below; a log of standard output alone has it too."""
+    monkeypatch.setattr("wanrun.cli.run.is_one_screen", lambda: True)
+
+    said = project.wanrun(project.spec("one", "two"), *FAST, "--max-cost", "25 CNY")
+
+    assert said.exit_code == 5, said
+    assert ("stopping: --max-cost is 25.00 CNY" in said.stderr, said.all.count("Run again to go on")) == (True, 1)
+
+
 def test_money_is_in_the_json_of_run_status_and_plan(project: Project) -> None:
     """Amounts are texts with all their digits, so that no program adds up rounding."""
     project.write("wanrun.toml", f'{SETTINGS}[budget]\nmax_cost = "200 CNY"\n')
@@ -180,6 +190,8 @@ def test_at_a_terminal_a_person_is_asked_once(careful: tuple[Project, str], type
     with terminal(project, project.spec("one", "two"), "--base-url", url) as screen:
         screen.until("2 jobs to submit may cost up to 44.26 CNY. Submit? [y/N] ")
         screen.type(typed)
+        if typed == "\x04":
+            screen.until("[y/N] \r\nnot confirmed")  # a line of its own
 
         assert screen.end() == code, screen.seen
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import sqlite3
@@ -83,7 +84,8 @@ def test_after_a_rebuild_nothing_is_paid_or_delivered_again(project: Project, st
 
     assert said.exit_code == 0, said
     assert said.stdout.startswith(f"{LEDGER}: 2 jobs, 2 tasks, 2 delivered; {'30 kB' if store else '0 kB'} copied")
-    assert said.stdout.endswith("before the next run: wanrun rescue --emulator\n")
+    assert "wanrun tasks --emulator\n" in said.stdout
+    assert "wanrun resolve --emulator JOB --adopt TASK --spec SPEC\n" in said.stdout
     assert [(job["state"], job["action"]) for job in plan["jobs"]] == [("done", "nothing")] * 2
     assert run.exit_code == 0, run
     assert (run.json["submitted"], tasks_made(project)) == (0, 2)
@@ -461,3 +463,32 @@ def test_a_damaged_ledger_is_found(project: Project) -> None:
     assert said.exit_code == 1, said
     assert "wanrun ledger rebuild" in said.stdout
     assert "Traceback" not in said.all
+
+
+def test_a_ledger_that_cannot_be_looked_at_is_not_called_damaged(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the error says, with its exit code, and no advice to move anything away."""
+    project.wanrun(project.spec("one"), *FAST)
+    project.write("notes.txt", "no database " * 100)
+    with closing(sqlite3.connect(project.folder / "other.db")) as other, other:
+        other.execute("CREATE TABLE notes (words TEXT)")
+
+    foreign = project.wanrun("ledger", "check", "--ledger", "notes.txt")
+    another = project.wanrun("ledger", "check", "--ledger", "other.db")
+    with monkeypatch.context() as patch:
+        patch.setattr("wanrun.ledger.backup.check_journal", forbidden)
+        denied = project.wanrun("ledger", "check", "--emulator")
+    project.write(LEDGER, "no database " * 100)
+    spoilt = project.wanrun("ledger", "check", "--emulator")
+
+    assert [each.exit_code for each in (foreign, another, denied, spoilt)] == [2, 2, 2, 1]
+    assert "notes.txt is no ledger: it is not even a database" in foreign.stdout
+    assert "other.db is no ledger of wanrun" in another.stdout
+    assert "Permission denied" in denied.stdout
+    assert ["move it away" in each.stdout for each in (foreign, another, denied, spoilt)] == [False] * 3 + [True]
+
+
+def forbidden(path: Path) -> None:
+    """Fail as the system does for a file of somebody else."""
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))

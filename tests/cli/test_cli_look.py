@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,7 +55,10 @@ def test_plan_shows_each_job_and_writes_nothing(project: Project) -> None:
     said = project.wanrun("plan", project.spec("one", "two-two"))
 
     assert said.exit_code == 0, said
-    assert said.stdout == "batch/one      new  submit\nbatch/two-two  new  submit\n\n2 jobs: 2 submit; at most 44.26 CNY to submit\n"
+    assert (
+        said.stdout
+        == "batch/one      new  submit\nbatch/two-two  new  submit\n\n2 jobs: 2 submit; at most 44.26 CNY to submit\n"
+    )
     assert not (project.folder / ".wanrun").exists()
 
 
@@ -91,7 +96,7 @@ def test_status_of_nothing_says_so(project: Project) -> None:
     """No ledger is not an error, and looking makes none."""
     said = project.wanrun("status")
 
-    assert (said.exit_code, said.stdout) == (0, "no jobs in the ledger\n")
+    assert (said.exit_code, said.stdout) == (0, f"there is no ledger at {project.folder}/.wanrun/ledger.db\n")
     assert project.wanrun("status", "--format", "json").json == {"jobs": [], "money": [], "max_cost": None}
     assert not (project.folder / ".wanrun").exists()
 
@@ -109,27 +114,47 @@ def test_status_shows_how_every_job_stands(project: Project) -> None:
     assert money == "at the service this would be: 8.81 CNY spent"
 
 
+def test_a_create_in_the_air_says_what_it_waits_for(project: Project) -> None:
+    """And what to do if no run is there to hear the answer stands on a line below."""
+    project.wanrun(project.spec("one"), *FAST)
+    with closing(sqlite3.connect(project.folder / ".wanrun/emulator/ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE attempts SET state = 'intended'")
+
+    job, advice, *_ = project.wanrun("status", "--emulator").stdout.splitlines()
+
+    assert job.endswith("  its create awaits an answer")
+    assert advice.startswith("    run it again to find out, or: wanrun resolve --emulator batch/one --adopt TASK")
+
+
 @pytest.mark.parametrize(
     ("patterns", "found"),
     [
         (["one"], ["batch/one"]),
         (["batch/*"], ["batch/one", "batch/two"]),
         (["t*", "o?e"], ["batch/one", "batch/two"]),
-        (["other/*"], []),
-        (["ONE"], []),
     ],
     ids=" ".join,
 )
 def test_status_takes_patterns(project: Project, patterns: list[str], found: list[str]) -> None:
-    """Against spec/job, or without a slash against the job; what matches nothing is said, not an error."""
+    """Against spec/job, or without a slash against the job."""
     project.wanrun(project.spec("one", "two"), *FAST)
 
     said = project.wanrun("status", "--emulator", *patterns, "--format", "json")
 
     assert [job["job"] for job in said.json["jobs"]] == found
-    if not found:
-        text = project.wanrun("status", "--emulator", *patterns)
-        assert (text.exit_code, text.stdout) == (0, f"no job in the ledger matches {patterns[0]}\n")
+
+
+@pytest.mark.parametrize("pattern", ["other/*", "ONE"])
+def test_a_pattern_that_is_no_jobs_is_refused(project: Project, pattern: str) -> None:
+    """Exit code 2, also beside one that matches, and where there is no ledger: it must be misspelt."""
+    nowhere = project.wanrun("status", "--emulator", pattern)
+    project.wanrun(project.spec("one"), *FAST)
+    said = project.wanrun("status", "--emulator", "one", pattern, "--format", "json")
+
+    assert (said.exit_code, said.stdout) == (2, "")
+    assert said.stderr == f'no job in the ledger matches "{pattern}"; wanrun status lists them\n'
+    words = f"there is no ledger at {project.folder}/.wanrun/emulator/ledger.db; nothing to show\n"
+    assert (nowhere.exit_code, nowhere.stderr) == (2, words)
 
 
 def test_wide_names_keep_the_columns_straight(project: Project) -> None:
@@ -168,6 +193,22 @@ class TestResolve:
         assert said.exit_code == 0
         assert said.stdout.startswith("batch/one is now in flight; if its create made another task, that one is paid")
         assert (run.exit_code, "1 done; nothing was submitted" in run.stdout) == (0, True), run
+
+    def test_a_mistyped_task_can_be_put_right(self, held: Project) -> None:
+        """As long as nobody has looked at it; that nothing was looked at is said, and how to."""
+        first = self.resolve(held, "one", "--adopt", "0385dc79-5ff8-4d82-bcb6-7f2c5d3a1f0e")
+        task = self.task(held)
+        other = self.resolve(held, "one", "--adopt", task)
+        refused = self.resolve(held, "one", "--abandon")
+        run = held.wanrun("batch.yaml", *FAST)
+        after = self.resolve(held, "one", "--adopt", task)
+
+        words = f"{task} was not looked at; see whether it is the job's: wanrun tasks --emulator {task}\n"
+        assert (first.exit_code, other.exit_code, refused.exit_code) == (0, 0, 2), other
+        assert other.stdout.endswith(words)
+        assert "if task 0385dc79-5ff8-4d82-bcb6-7f2c5d3a1f0e was made for it" in other.stdout
+        assert (run.exit_code, "1 done; nothing was submitted" in run.stdout) == (0, True), run
+        assert (after.exit_code, "is done; only" in after.stderr) == (2, True), after
 
     def test_resubmitting_makes_another_task(self, held: Project) -> None:
         """A person has decided to."""

@@ -105,12 +105,15 @@ def test_a_failed_job_asks_for_a_person_and_can_be_retried(project: Project) -> 
 
     failed = project.wanrun(spec, *FAST, *faults)
     plain = project.wanrun(spec, *FAST)
+    status = project.wanrun("status", "--emulator")
     retried = project.wanrun(spec, *FAST, "--retry-failed")
 
     assert failed.exit_code == plain.exit_code == 1
     assert "batch/one: failed: not this (DataInspectionFailed)\n" in failed.stderr
     assert "batch/one is failed: not this (DataInspectionFailed)\n" in failed.stdout
     assert "1 failed; nothing was submitted" in plain.stdout
+    assert "to try them anew: the same command with --retry-failed\n" in plain.stdout
+    assert (status.stdout.count("--retry-failed"), "wanrun run --emulator SPEC" in status.stdout) == (1, True)
     assert (retried.exit_code, "1 done; 1 task submitted" in retried.stdout) == (0, True)
 
 
@@ -130,6 +133,8 @@ def test_a_held_job_says_what_to_do(project: Project) -> None:
     advice = "wanrun resolve --emulator batch/one --adopt TASK | --resubmit | --abandon"
     assert advice in held.stdout
     assert advice in status.stdout
+    assert "wanrun status --emulator batch/one shows the tasks it may be, wanrun tasks --emulator TASK" in status.stdout
+    assert "1 task submitted, 1 task may have been made. Ledger" in held.stdout
     (candidate,) = [line for line in status.stdout.splitlines() if line.startswith("    task ")]
     assert "the service does not tell what it is" in candidate
     (job,) = project.wanrun("status", "one", "--emulator", "--format", "json").json["jobs"]
@@ -151,20 +156,19 @@ def test_an_unsure_job_says_what_to_do(project: Project) -> None:
     assert (settled.exit_code, "1 done; nothing was submitted" in settled.stdout) == (0, True), settled
 
 
-def test_a_conflict_at_the_sink_is_said_and_kept(project: Project) -> None:
-    """Other bytes at the place: exit code 1, they stay, and the job is delivered when they are gone."""
+def test_a_file_at_the_place_is_said_before_anything_is_paid(project: Project) -> None:
+    """Other bytes at the place: exit code 1, they stay, nothing is paid; the job is tried anew when they are gone."""
     spec, place = project.spec("one"), ".wanrun/emulator/delivered/out/one.mp4"
     project.write(place, "mine")
 
     conflict = project.wanrun(spec, *FAST)
-    assert conflict.exit_code == 1, conflict
+    assert (conflict.exit_code, "nothing was submitted" in conflict.stdout) == (1, True), conflict
     assert (project.folder / place).read_text() == "mine"
-    assert "batch/one is to deliver: to disk" in conflict.stdout
+    assert "batch/one is failed: nothing was paid: the sink disk would write" in conflict.stdout
 
     (project.folder / place).unlink()
-    delivered = project.wanrun(spec, *FAST)
-    assert (delivered.exit_code, "nothing was submitted" in delivered.stdout) == (0, True), delivered
-    assert "1 job, 0 to submit, 1 to deliver" in delivered.stderr
+    delivered = project.wanrun(spec, *FAST, "--retry-failed")
+    assert (delivered.exit_code, "1 task submitted" in delivered.stdout) == (0, True), delivered
 
 
 @pytest.mark.parametrize(

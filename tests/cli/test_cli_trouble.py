@@ -144,7 +144,8 @@ def test_a_file_in_place_of_the_ledger_s_folder(project: Project) -> None:
     assert f"{project.folder}/.wanrun/emulator: Not a directory" in run.stderr
     assert "Traceback" not in run.all
     assert project.wanrun("plan", spec, "--emulator").exit_code == 0
-    assert project.wanrun("status", "--emulator").stdout == "no jobs in the ledger\n"
+    looked = project.wanrun("status", "--emulator").stdout
+    assert looked == f"there is no ledger at {project.folder}/.wanrun/emulator/ledger.db\n"
 
 
 def test_a_folder_in_place_of_the_ledger(project: Project) -> None:

@@ -71,10 +71,29 @@ async def test_at_the_cap_nothing_more_is_submitted_and_what_flies_comes_home(
     assert states(outcome) == {"one": "done", "two": "new", "three": "new", "four": "new"}
     assert outcome.reasons == (
         "budget.max_cost in wanrun.toml is 25.00 CNY: 4.40 CNY spent and 0.00 CNY reserved leave no room for "
-        "batch/two, which may cost 22.13 CNY; 3 jobs are left. "
-        "Raise it, or run again once what is reserved has settled",
+        "batch/two, which may cost 22.13 CNY; 3 jobs are left. Raise it",
     )
     assert (sim.made, cost(sim), spent(sim)) == (1, COST, (COST, 0))
+
+
+async def test_to_wait_is_advised_while_that_may_help(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """What is in flight may turn out so cheap that the next job fits."""
+    sim = capped(simulate(), 30)
+
+    outcome = await sim.run(sim.clips("one", "two"), no_wait=True)
+
+    assert outcome.reasons[0].endswith("1 job is left. Raise it, or run again once what is reserved has settled")
+
+
+async def test_a_job_above_a_whole_cap_is_named(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """To run again would never help it."""
+    sim = simulate()
+
+    outcome = await sim.run(sim.clips("one"), max_cost="20 CNY")
+
+    assert outcome.reasons == (
+        "--max-cost is 20.00 CNY: batch/one may cost 22.13 CNY, more than that in all; 1 job is left. Raise it",
+    )
 
 
 async def test_a_job_waits_for_what_flies_to_turn_out_cheaper(simulate: Simulate, autojump_clock: MockClock) -> None:
@@ -379,6 +398,15 @@ async def test_much_is_not_spent_without_being_agreed_to(simulate: Simulate, aut
     assert (outcome.exit_code, small.exit_code, within.exit_code) == (0, 0, 5)
 
 
+async def test_the_question_says_that_not_all_may_be_submitted(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """All that the jobs may cost, and what the budget leaves of it."""
+    sim = simulate()
+    sim.settings('[budget]\nconfirm_above = "40 CNY"\nmax_cost = "50 CNY"\n')
+
+    with pytest.raises(SettingsError, match=r"3 jobs to submit may cost up to 66.38 CNY; the budget leaves 50.00 CNY"):
+        await sim.run(sim.clips(*"abc"))
+
+
 FAULTS: list[tuple[object, dict[str, Any]]] = [
     ("create", {"reset": "after"}),
     ("create", {"reset": "before"}),
@@ -431,3 +459,18 @@ def dying_after(sim: Simulation, events: int) -> Callable[[Event], None]:
             raise Death
 
     return observe
+
+
+async def test_a_full_account_holds_no_other_up(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """With room for all under the cap, jobs of another provider do not stand behind those that wait for a place."""
+    sim = simulate()
+    one_place = "[providers.default.limits]\ntasks_in_flight = 1\n[providers.other]\n"
+    sim.settings(f'{one_place}[budget]\nmax_cost = "2000 CNY"\n')
+    line = "  - {{id: {0}{1}, provider: {0}, prompt: {0} {1}, media: [{{video: https://example.com/a.mp4}}]}}\n"
+    jobs = [line.format(name, n) for name in ("default", "other") for n in range(3)]
+
+    await sim.run(sim.spec("jobs:\n" + "".join(jobs)))
+
+    began = sim.events[0].at
+    submitted = {str(event.job): event.at - began for event in sim.named("job_submitted")}
+    assert all(submitted[f"batch/other{n}"] < 10 for n in range(3))

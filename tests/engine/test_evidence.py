@@ -19,6 +19,7 @@ from wanrun.engine.evidence import (
     compare,
     decide,
     sought,
+    weighed,
     witnesses,
 )
 from wanrun.fingerprint import prompt_key
@@ -43,7 +44,8 @@ UNSURE = UnsureAttempt(
     request_id=None,
     asked=asked_of(JOB),
 )
-TARGET = sought(UNSURE, skew_seconds=None, settle_seconds=60, input_seconds=5.0)
+LATER = 90_000.0  #: when the create was surely over
+TARGET = sought(UNSURE, skew_seconds=None, settle_seconds=60, over_at=LATER, input_seconds=5.0)
 ROW = TaskRow(
     task_id="t-1",
     status=TaskStatus.SUCCEEDED,
@@ -82,15 +84,15 @@ def test_the_window_reaches_from_the_intention_past_the_settle_time(created_at: 
 
 def test_the_window_is_in_the_services_time() -> None:
     """A clock of ours that is an hour behind moves it by that hour; the skew of the create's own time counts."""
-    late = sought(replace(UNSURE, skew_seconds=3600.0), skew_seconds=5.0, settle_seconds=60)
+    late = sought(replace(UNSURE, skew_seconds=3600.0), skew_seconds=5.0, settle_seconds=60, over_at=LATER)
 
     assert (late.from_at, late.until_at, late.intended_at) == (4595.0, 4725.0, 4600.0)
 
 
 def test_an_attempt_that_knows_no_skew_may_have_made_a_task_of_any_time() -> None:
     """The present skew only says which one is likely: the clock may have been set since. Without it that is wide."""
-    known = sought(replace(UNSURE, skew_seconds=None), skew_seconds=100.0, settle_seconds=60)
-    wide = sought(replace(UNSURE, skew_seconds=None), skew_seconds=None, settle_seconds=60)
+    known = sought(replace(UNSURE, skew_seconds=None), skew_seconds=100.0, settle_seconds=60, over_at=LATER)
+    wide = sought(replace(UNSURE, skew_seconds=None), skew_seconds=None, settle_seconds=60, over_at=LATER)
     early = compare(row(created_at=1050.0), TASK, known)
 
     assert (known.likely_from, wide.likely_from) == (1095.0, 400.0)
@@ -99,9 +101,28 @@ def test_an_attempt_that_knows_no_skew_may_have_made_a_task_of_any_time() -> Non
     assert (early.finding, early.why) == (Finding.UNCLEAR, "the same prompt, but made before the create")
 
 
+def test_what_was_made_after_a_useless_answer_is_hardly_ours() -> None:
+    """A create that was only waited for in vain may have been carried out a little later."""
+    broken = sought(
+        replace(UNSURE, asked={"broken_after_seconds": 0.5}), skew_seconds=None, settle_seconds=60, over_at=LATER
+    )
+    given_up = sought(UNSURE, skew_seconds=None, settle_seconds=60, over_at=LATER)
+
+    assert (broken.likely_until, given_up.likely_until) == (1005.5, 1065.0)
+    assert broken.until_at == given_up.until_at
+
+
+def test_the_window_does_not_outlast_the_create() -> None:
+    """Whatever our clock said when the attempt was found, nothing of it was in the air any more."""
+    found = sought(replace(UNSURE, answered_at=200_000.0), skew_seconds=None, settle_seconds=60, over_at=LATER)
+    unknown = sought(replace(UNSURE, skew_seconds=None), skew_seconds=None, settle_seconds=60, over_at=LATER)
+
+    assert (found.until_at, unknown.until_at) == (90_065.0, 90_065.0)
+
+
 def test_a_clock_that_was_set_back_does_not_close_the_window() -> None:
     """However early the answer seems to have been given up, the create was in the air for a while."""
-    back = sought(replace(UNSURE, answered_at=-9000.0), skew_seconds=None, settle_seconds=60)
+    back = sought(replace(UNSURE, answered_at=-9000.0), skew_seconds=None, settle_seconds=60, over_at=LATER)
 
     assert back.until_at == 1000 + 60 + 60 + 5
     assert back.likely_until == 1065
@@ -117,6 +138,8 @@ def test_a_clock_that_was_set_back_does_not_close_the_window() -> None:
         pytest.param(row(status=TaskStatus.CANCELED), False, id="cancelled, so not billed"),
         pytest.param(row(model="wan2.7-t2v"), False, id="another model"),
         pytest.param(row(model=None), True, id="no model named"),
+        pytest.param(row(model="Wan2.7-VideoEdit-2026-06-12"), True, id="a dated version of the model"),
+        pytest.param(row(model="wan2.7"), True, id="the model without its kind"),
         pytest.param(row("known"), False, id="known to the ledger"),
     ],
 )
@@ -151,8 +174,8 @@ def test_witnesses_are_successes_of_other_times_that_nobody_here_made() -> None:
         pytest.param(replace(TASK, usage=None), Finding.ALIKE, id="no usage to compare"),
         pytest.param(replace(TASK, orig_prompt="Turn it into lego"), Finding.OTHER, id="another prompt"),
         pytest.param(replace(TASK, orig_prompt=None), Finding.UNCLEAR, id="no prompt shown"),
-        pytest.param(replace(TASK, usage=Usage(10, 5.0, 5.0, 1080)), Finding.OTHER, id="another resolution"),
-        pytest.param(replace(TASK, usage=Usage(10, 8.0, 5.0, 720)), Finding.OTHER, id="another length"),
+        pytest.param(replace(TASK, usage=Usage(10, 5.0, 5.0, 1080)), Finding.UNCLEAR, id="another resolution"),
+        pytest.param(replace(TASK, usage=Usage(10, 8.0, 5.0, 720)), Finding.UNCLEAR, id="another length"),
         pytest.param(replace(TASK, status=TaskStatus.UNKNOWN), Finding.UNCLEAR, id="unknown by now"),
         pytest.param(replace(TASK, status=TaskStatus.FAILED), Finding.OTHER, id="failed by now"),
         pytest.param(replace(TASK, status=TaskStatus.RUNNING), Finding.OPEN, id="runs after all"),
@@ -162,6 +185,27 @@ def test_witnesses_are_successes_of_other_times_that_nobody_here_made() -> None:
 def test_a_task_that_has_succeeded_is_compared(task: Task | None, finding: Finding) -> None:
     """Words first, however their spaces are written, then what was used."""
     assert compare(ROW, task, TARGET).finding is finding
+
+
+def test_a_figure_breaks_a_tie_and_proves_nothing_by_itself() -> None:
+    """The service may count lengths and lines as we do not, so what differs is another's only beside a better one."""
+    longer = compare(row("longer"), replace(TASK, usage=Usage(10, 8.0, 5.0, 720)), TARGET)
+    alike, ours = found(Finding.ALIKE)[0], found(Finding.OURS)[0]
+    other, opened = found(Finding.OTHER)[0], found(Finding.OPEN)[0]
+
+    assert [each.finding for each in weighed([longer, alike])] == [Finding.OTHER, Finding.ALIKE]
+    assert [each.finding for each in weighed([ours, longer])] == [Finding.OURS, Finding.OTHER]
+    assert weighed([longer, other, opened]) == [longer, other, opened]
+    assert longer.why == "the same prompt, but a video of 8 s and not 5.0 s"
+
+
+def test_a_length_that_was_noted_is_compared_whoever_reconciles() -> None:
+    """A run of another spec does not know the clip."""
+    noted = replace(UNSURE, asked=asked_of(JOB, input_seconds=9.0))
+    target = sought(noted, skew_seconds=None, settle_seconds=60, over_at=LATER)
+
+    assert target.input_seconds == 9.0
+    assert compare(ROW, TASK, target).differs
 
 
 def test_a_task_under_way_echoes_nothing_yet() -> None:
@@ -189,7 +233,7 @@ def test_what_speaks_against_a_task_keeps_it_from_being_adopted(
 
 def test_an_attempt_of_an_older_ledger_is_compared_by_its_prompt_key() -> None:
     """It noted nothing else."""
-    old = sought(replace(UNSURE, asked=None), skew_seconds=None, settle_seconds=60)
+    old = sought(replace(UNSURE, asked=None), skew_seconds=None, settle_seconds=60, over_at=LATER)
 
     assert compare(ROW, replace(TASK, orig_prompt=JOB.prompt), old).finding is Finding.ALIKE
     assert compare(ROW, replace(TASK, orig_prompt="x"), old).finding is Finding.OTHER
@@ -198,9 +242,29 @@ def test_an_attempt_of_an_older_ledger_is_compared_by_its_prompt_key() -> None:
 def test_a_prompt_is_compared_as_far_as_the_service_keeps_it() -> None:
     """Of a longer one it echoes the first 5000 characters."""
     job = replace(JOB, prompt="x" * 6000)
-    target = sought(replace(UNSURE, asked=asked_of(job)), skew_seconds=None, settle_seconds=60)
+    target = sought(replace(UNSURE, asked=asked_of(job)), skew_seconds=None, settle_seconds=60, over_at=LATER)
 
     assert compare(ROW, replace(TASK, orig_prompt="x" * 5000), target).finding is Finding.ALIKE
+
+
+@pytest.mark.parametrize(
+    ("echo", "finding"),
+    [
+        pytest.param("ab " * 1000, Finding.ALIKE, id="all of it"),
+        pytest.param("ab " * 900, Finding.UNCLEAR, id="the start of it"),
+        pytest.param("ab " * 100, Finding.OTHER, id="too short to tell"),
+        pytest.param("ab " * 1001, Finding.OTHER, id="longer"),
+        pytest.param("cd " * 900, Finding.OTHER, id="another start"),
+    ],
+)
+def test_a_long_prompt_may_have_been_cut_elsewhere(echo: str, finding: Finding) -> None:
+    """The service may count its characters in other units than we do."""
+    job = replace(JOB, prompt="ab  " * 1000)
+    target = sought(
+        replace(UNSURE, asked=asked_of(job), prompt_key="-"), skew_seconds=None, settle_seconds=60, over_at=LATER
+    )
+
+    assert compare(ROW, replace(TASK, orig_prompt=echo), target).finding is finding
 
 
 # What follows
@@ -228,6 +292,7 @@ OLD = 23.5 * 3600
         pytest.param([Finding.ALIKE, Finding.UNCLEAR], SETTLED, Step.ADOPT, id="one alike, one that shows nothing"),
         pytest.param([Finding.ALIKE, Finding.OPEN], SETTLED, Step.WAIT, id="one alike, one has not ended"),
         pytest.param([Finding.ALIKE], replace(SETTLED, rival="who"), Step.HOLD, id="alike, and somebody asks the same"),
+        pytest.param([Finding.ALIKE], replace(SETTLED, awaited="who"), Step.WAIT, id="alike, and more will be known"),
         pytest.param([Finding.OPEN], replace(SETTLED, empty_scans=9), Step.WAIT, id="one that has not ended"),
         pytest.param([Finding.OPEN], replace(SETTLED, age_seconds=OLD), Step.HOLD, id="never ends"),
         pytest.param([], replace(SETTLED, empty_scans=1), Step.WAIT, id="not there, once"),

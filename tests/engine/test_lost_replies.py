@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Simulate = Callable[..., Simulation]
 
+
 async def held(sim: Simulation) -> str:
     """Leave job one held, its task made, and return the task's id."""
     sim.faults({"on": "create", "nth": 1, "do": {"lose_reply": True}})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from simulation import Simulation, states
+from simulation import HEAD, Simulation, states
 from wanrun import api
 from wanrun.errors import LedgerError, SettingsError
 from wanrun.types import Action, State
@@ -93,7 +93,8 @@ async def test_a_job_of_a_spec_that_was_not_loaded_is_never_taken_over(
     first = sim.clips("take", name="first.yaml")
     await sim.run(first)
 
-    outcome = await sim.run(sim.clips("take", name="second.yaml"))
+    second = sim.spec("sinks: {other: {folder: other}}\n" + first.read_text().removeprefix(HEAD), "second.yaml")
+    outcome = await sim.run(second)
 
     assert (outcome.exit_code, outcome.submitted, sim.made) == (0, 1, 2)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 import trio
 from twist import Asked, Twist, mute, refusal
@@ -14,6 +15,7 @@ from twist import Asked, Twist, mute, refusal
 from media_files import make_video
 from simulation import Simulation, states
 from wanrun import api
+from wanrun.emulator import Faults, account_transport
 from wanrun.emulator.calls import Kind
 from wanrun.types import Action, State
 
@@ -21,10 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import httpx
     from trio.testing import MockClock
 
-    from wanrun.emulator import Task
+    from wanrun.emulator import Account, Task
     from wanrun.events import Event
 
     Simulate = Callable[..., Simulation]
@@ -167,7 +168,7 @@ async def test_a_task_that_runs_is_waited_for_as_long_as_it_takes(
     (adopted,) = sim.named("job_adopted")
     (task,) = sim.account.tasks.values()
     assert task.ended_at is not None
-    assert task.ended_at <= adopted.at <= task.ended_at + GAP + 5
+    assert task.ended_at <= adopted.at <= task.ended_at + 200 + 5  # a tenth of the time that it took
     assert (outcome.exit_code, sim.made) == (0, 1)
 
 
@@ -365,6 +366,27 @@ def small_pages_only(asked: Asked) -> httpx.Response | None:
     return None
 
 
+async def test_pages_with_fewer_rows_than_asked_for_are_all_read(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """The service may give no more than so many, and not say how many pages that makes."""
+    sim = simulate(seconds=1.0, limits=None)
+    for _ in range(120):
+        foreign(sim, "theirs")
+    await trio.sleep(300)
+    lose(sim, MADE)
+
+    def clamp(asked: Asked, body: dict[str, Any]) -> None:
+        if asked.kind is Kind.LIST:
+            everything = sorted(sim.account.tasks.values(), key=lambda task: task.created_at)  # ours on the last page
+            start = 50 * (int(asked.query["page_no"]) - 1)
+            body["data"] = [listed(task) for task in everything[start : start + 50]]
+            del body["total_page"]
+
+    outcome = await sim.run(sim.clips("one"), transport=Twist(sim.account, rewrite=clamp))
+
+    assert (outcome.exit_code, len(sim.named("job_adopted"))) == (0, 1)
+    assert sim.billed()["prompt of one"] == 1
+
+
 # Other programs on the account
 
 
@@ -465,6 +487,26 @@ async def test_a_foreign_task_with_the_same_prompt_is_told_by_what_it_used(
     assert sim.account.tasks[task_id or ""].media[0]["url"].startswith("oss://")
 
 
+async def test_the_length_of_a_video_tells_in_a_run_of_another_spec_too(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """It was noted with the intention, since that run does not know the clip."""
+    sim = simulate()
+    make_video(sim.folder / "clip.mp4", seconds=9)
+    lose(sim, MADE, {"on": "list", "between": [1, 1e9], "do": {"status": 503}})
+    await trio.sleep(0.9)
+    spec = sim.spec("jobs: [{id: one, prompt: p, media: [{video: clip.mp4}]}]")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(at, 1, lambda: foreign(sim, "p"))
+        await sim.run(spec)
+    sim.faults()
+    await sim.run(sim.clips("two", name="other.yaml", prompt="q"))
+
+    assert sim.named("job_adopted")
+    assert [event.job for event in sim.named("job_adopted")] == ["batch/one"]
+
+
 # Held
 
 
@@ -506,6 +548,67 @@ async def test_a_task_that_does_not_show_its_prompt_is_held_with_its_evidence(
     api.resolve("one", api.Decision.ADOPT, sim.setup, task_id=task_id)
     assert (await sim.run(sim.clips("one"))).exit_code == 0
     assert sim.made == 1
+
+
+def counts_seconds(_sim: Simulation, asked: Asked, body: dict[str, Any]) -> None:
+    """Count less of a video than it has, such as none of the sound that outlasts it."""
+    if asked.kind is Kind.QUERY and body.get("usage"):
+        body["usage"]["input_video_duration"] = 4.5
+
+
+def counts_lines(_sim: Simulation, asked: Asked, body: dict[str, Any]) -> None:
+    """Say how many lines the video has, and not what was asked for."""
+    if asked.kind is Kind.QUERY and body.get("usage"):
+        body["usage"]["SR"] = 704
+
+
+def counts_units(_sim: Simulation, asked: Asked, body: dict[str, Any]) -> None:
+    """Keep so many UTF-16 units of the prompt."""
+    prompt = body["output"].get("orig_prompt") if asked.kind is Kind.QUERY else None
+    if prompt:
+        body["output"]["orig_prompt"] = prompt.encode("utf-16-le")[:9999].decode("utf-16-le", "ignore")
+
+
+@pytest.mark.parametrize(
+    ("counts", "prompt"),
+    [
+        pytest.param(counts_seconds, "p", id="length"),
+        pytest.param(counts_lines, "p", id="resolution"),
+        pytest.param(counts_units, "x\U0001f600" * 2500, id="prompt"),
+    ],
+)
+async def test_what_the_service_counts_in_another_way_is_not_paid_for_again(
+    simulate: Simulate, autojump_clock: MockClock, counts: Callable[..., None], prompt: str
+) -> None:
+    """The one task of that time may be the job's though a figure differs; a person looks at it."""
+    sim = simulate()
+    make_video(sim.folder / "clip.mp4", seconds=6)
+    lose(sim, MADE)
+    job = f"{{id: one, prompt: {prompt}, parameters: {{resolution: 720P}}, media: [{{video: clip.mp4}}]}}"
+
+    def rewrite(asked: Asked, body: dict[str, Any]) -> None:
+        counts(sim, asked, body)
+
+    outcome = await sim.run(sim.spec(f"jobs: [{job}]"), transport=Twist(sim.account, rewrite=rewrite))
+
+    assert (states(outcome), sim.made) == ({"one": "held"}, 1)
+
+
+async def test_a_task_that_the_list_names_by_its_dated_model_is_found(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """A model's name without a date stands for its latest version."""
+    sim = simulate()
+    lose(sim, MADE)
+
+    def dated(asked: Asked, body: dict[str, Any]) -> None:
+        if asked.kind is Kind.LIST:
+            for row in body["data"]:
+                row["model_name"] += "-2026-06-12"
+
+    outcome = await sim.run(sim.clips("one"), transport=Twist(sim.account, rewrite=dated))
+
+    assert (outcome.exit_code, sim.made) == (0, 1)
 
 
 async def test_a_job_without_a_prompt_is_held(simulate: Simulate, autojump_clock: MockClock) -> None:
@@ -710,6 +813,113 @@ async def test_two_hundred_clips_with_one_prompt_run_as_fast_as_with_as_many_pro
     assert seconds[0] <= seconds[1] * 1.02
 
 
+# Two providers
+
+NAMES = "[providers.default]\npatience_seconds = 30\n[providers.other]\npatience_seconds = 30\n"
+CLIP = "  - {{id: {0}, provider: {1}, prompt: p, media: [{{video: https://example.com/{0}.mp4}}]}}\n"
+
+
+async def test_two_names_of_one_account_do_not_take_each_others_task(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """Both creates were in the air at a death, and one made a task, which a run of the other's spec must not have."""
+    sim = simulate()
+    sim.settings(NAMES)
+    first = sim.spec("jobs:\n" + CLIP.format("a", "default"), "first.yaml")
+    second = sim.spec("jobs:\n" + CLIP.format("b", "other"), "second.yaml")
+    creates: list[Asked] = []
+
+    def one_only(asked: Asked) -> httpx.Response | None:
+        if asked.kind is not Kind.CREATE:
+            return None
+        creates.append(asked)
+        if len(creates) == 1:
+            sim.account.create(
+                {"model": "wan2.7-videoedit", "input": {"prompt": "p", "media": MEDIA}}, request_id="req-a"
+            )
+            return refusal(500, "InternalError")
+        raise Death
+
+    with pytest.raises((Death, BaseExceptionGroup)):
+        await sim.run(first, second, transport=Twist(sim.account, instead=one_only))
+    await trio.sleep(300)
+
+    outcomes = [await sim.run(second), await sim.run(first)]
+
+    assert [states(outcome) for outcome in outcomes] == [{"b": "held"}, {"a": "held"}]
+    assert sim.made == 1
+
+
+MEDIA: list[Any] = [{"type": "video", "url": "https://example.com/a.mp4"}]
+
+
+async def test_a_create_in_the_air_at_another_provider_is_waited_for(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """One that made no task must not get the task of another, whose answer is not here yet."""
+    sim = simulate(seconds=5.0)
+    short = "settle_seconds = 20\nscan_gap_seconds = 10\n"
+    sim.settings(NAMES.replace("[providers.other]", short + "[providers.other]") + short)
+    lose(sim, NOT_MADE)
+    spec = sim.spec("jobs:\n" + CLIP.format("a", "default") + CLIP.format("b", "other"))
+
+    outcome = await sim.run(spec, transport=SlowAnswer(sim.account))
+
+    made_from = {task_id: task.media[0]["url"] for task_id, task in sim.account.tasks.items()}
+    assert (outcome.exit_code, sim.made) == (0, 2)
+    assert {job.address: made_from[job.task_id or ""] for job in api.status(sim.setup)} == {
+        "batch/a": "https://example.com/a.mp4",
+        "batch/b": "https://example.com/b.mp4",
+    }
+
+
+class SlowAnswer(Twist):
+    """A create for clip b is carried out at once and answered most of a minute later."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer one call."""
+        is_slow = self._asked(request).kind is Kind.CREATE and b"b.mp4" in await request.aread()
+        response = await super().handle_async_request(request)
+        await trio.sleep(55 if is_slow else 0)
+        return response
+
+
+async def test_two_accounts_with_one_prompt_do_not_keep_each_other(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """The other's list does not have the task, so the other has not made it."""
+    sim, theirs = simulate(), simulate().new_account(seed=2)
+    theirs.faults = Faults({"faults": [{"on": "create", "nth": 1, "do": MADE}]})
+    lose(sim, MADE)
+    sim.settings(
+        NAMES.replace("[providers.other]", "base_url = 'https://a.example.com/api/v1'\n[providers.other]")
+        + "base_url = 'https://b.example.com/api/v1'\n"
+    )
+    spec = sim.spec("jobs:\n" + CLIP.format("a", "default") + CLIP.format("b", "other"))
+
+    outcome = await sim.run(spec, transport=TwoAccounts(sim.account, theirs))
+
+    assert (outcome.exit_code, states(outcome)) == (0, {"a": "done", "b": "done"})
+    assert (sim.made, len(theirs.tasks)) == (1, 1)
+
+
+class TwoAccounts(httpx.AsyncBaseTransport):
+    """The second account is that of b.example.com; neither says which emulator it is."""
+
+    def __init__(self, first: Account, second: Account) -> None:
+        self._accounts = {account: account_transport(account) for account in (first, second)}
+        self._first, self._second = first, second
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass a call on."""
+        task = request.url.path.rpartition("/")[2].removesuffix(".mp4")
+        is_second = request.url.host == "b.example.com" or task in self._second.tasks
+        account = self._second if is_second else self._first
+        response = await self._accounts[account].handle_async_request(request)
+        response.headers.pop("x-wanrun-emulator", None)
+        return response
+
+
 # Clocks
 
 
@@ -740,6 +950,30 @@ async def test_a_clock_that_is_set_changes_nothing(
 
     assert outcome.exit_code == 0
     assert sim.billed() == {"prompt of one": 1, "prompt of two": 1}
+
+
+@pytest.mark.parametrize("jump", [-HOUR, HOUR], ids=["-1 h", "+1 h"])
+async def test_a_clock_that_is_set_after_a_death_does_not_shorten_the_settle_time(
+    simulate: Simulate, autojump_clock: MockClock, jump: float
+) -> None:
+    """What the dead run has noted is by the clock of its time, so it is not taken for a long wait."""
+    sim = simulate()
+    spec = sim.clips("one")
+    clock, jumped = sim.clock, {"seconds": 0.0}
+    sim.clock = lambda: clock() + jumped["seconds"]
+
+    def die(asked: Asked, *_: object) -> None:
+        if asked.kind is Kind.CREATE:
+            raise Death
+
+    with pytest.raises((Death, BaseExceptionGroup)):
+        await sim.run(spec, transport=Twist(sim.account, rewrite=die))
+    jumped["seconds"] = jump
+    sim.faults({"on": "list", "do": {"lag_seconds": SETTLE - 5}})
+
+    outcome = await sim.run(spec)
+
+    assert (outcome.exit_code, sim.billed()) == (0, {"prompt of one": 1})
 
 
 async def test_a_clock_that_is_wrong_by_hours_finds_its_task(simulate: Simulate, autojump_clock: MockClock) -> None:

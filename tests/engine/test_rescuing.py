@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-from twist import Asked, Twist
+from twist import Asked, Twist, mute
 
 from disks import small_files
 from simulation import Simulation, run_inline
+from wanrun import api
 from wanrun.api.calling import Caller
 from wanrun.api.rescue_finds import Fate
 from wanrun.api.rescue_work import AT_ONCE, Rescuing
@@ -232,3 +233,22 @@ async def test_a_task_that_the_service_forgets_too_soon_is_not_given_up(
 
     assert (report.exit_code, [task.fate for task in report.tasks]) == (3, [Fate.LATER])
     assert [task.fate for task in well.tasks] == [Fate.STORED]
+
+
+async def test_what_was_rescued_in_time_is_never_lost(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """A held job's task was rescued as a file, and adopted when the service had forgotten it: the file is taken."""
+    sim = simulate(faults=[{"on": "create", "nth": 1, "do": {"reset": "after"}}])
+    spec = sim.clips("one")
+    await sim.run(spec, transport=Twist(sim.account, rewrite=mute))
+    await trio.sleep(2 * HOUR)
+    await rescue(sim)
+    await trio.sleep(28 * HOUR)
+    (task,) = sim.account.tasks
+    api.resolve("one", api.Decision.ADOPT, sim.setup, task_id=task)
+    assert (await sim.run(spec)).exit_code == 7
+
+    report = await rescue(sim)
+    outcome = await sim.run(spec)
+
+    assert [found.fate for found in report.tasks] == [Fate.STORED]
+    assert (outcome.exit_code, outcome.submitted, sim.made) == (0, 0, 1)

@@ -146,15 +146,49 @@ async def test_a_sink_that_fails_is_served_by_the_next_run(simulate: Simulate, a
 async def test_another_file_at_the_place_is_a_conflict_for_a_person(
     simulate: Simulate, autojump_clock: MockClock
 ) -> None:
-    """Bytes that wanrun did not put there are never overwritten."""
+    """Bytes that wanrun did not put there are never overwritten, when they appear while the task runs."""
     sim = simulate()
     (sim.folder / "out").mkdir()
-    (sim.folder / "out" / "one.mp4").write_text("somebody's own file")
 
-    outcome = await sim.run(sim.clips("one"))
+    def put(event: Event) -> None:
+        if event.name == "job_submitted":
+            (sim.folder / "out" / "one.mp4").write_text("somebody's own file")
+
+    outcome = await sim.run(sim.clips("one"), observe=put)
 
     assert (outcome.exit_code, states(outcome)) == (1, {"one": "to deliver"})
     assert (sim.folder / "out" / "one.mp4").read_text() == "somebody's own file"
+
+
+async def test_where_a_result_cannot_go_nothing_is_paid_for_it(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """A file that is there before is said before the create; once it is away, the job is tried anew."""
+    sim = simulate()
+    place = sim.folder / "out" / "one.mp4"
+    place.parent.mkdir()
+    place.write_text("somebody's own file")
+
+    outcome = await sim.run(sim.clips("one", "two"))
+    place.unlink()
+    again = await sim.run(sim.clips("one", "two"), retry_failed=True)
+
+    assert (outcome.exit_code, states(outcome)) == (1, {"one": "failed", "two": "done"})
+    assert "where there is another file" in outcome.jobs[0].why
+    assert (again.exit_code, states(again), sim.made) == (0, {"one": "done", "two": "done"}, 2)
+
+
+async def test_what_a_lost_ledger_has_delivered_is_not_paid_again(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """The files are there, their sidecars name the tasks, and only the ledger is not: that is said, not paid."""
+    sim = simulate()
+    spec = sim.clips("one", "two")
+    await sim.run(spec)
+    (sim.folder / ".wanrun" / "ledger.db").unlink()
+
+    outcome = await sim.run(spec)
+
+    assert (outcome.exit_code, outcome.submitted, sim.made) == (1, 0, 2)
+    assert all("wanrun ledger rebuild" in job.why for job in outcome.jobs)
 
 
 async def test_an_artifact_that_is_gone_is_fetched_again_while_it_can_be(
@@ -213,6 +247,26 @@ async def test_what_a_dead_run_left_in_a_place_without_a_receipt_is_no_conflict(
 
     assert (outcome.exit_code, sim.made) == (0, 2)
     assert (sim.folder / "out" / "one.mp4").read_bytes() != left
+
+
+async def test_what_a_dead_run_left_for_a_job_that_moved_on_is_told_by_its_name(
+    simulate: Simulate, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The place is another job's now, so a person decides; and nothing is paid before."""
+    sim = simulate()
+    with monkeypatch.context() as dying:
+        dying.setattr(Ledger, "delivered", _die)
+        with pytest.RaisesGroup(Death, flatten_subgroups=True):
+            await sim.run(sim.clips("one", prompt="words"))
+    job = "{{id: {0}, prompt: {1}, media: [{{video: https://example.com/one.mp4}}]}}"
+    for name in ("two", "three"):
+        await sim.run(sim.spec(f"jobs: [{job.format(name, 'words')}]"))
+
+    outcome = await sim.run(sim.spec(f"jobs: [{job.format('three', 'words')}, {job.format('one', 'others')}]"))
+
+    (one,) = [each for each in outcome.jobs if each.address == "batch/one"]
+    assert (one.state, sim.made) == ("failed", 1)
+    assert "made for batch/three; move it away" in one.why
 
 
 def _die(*_args: object) -> None:

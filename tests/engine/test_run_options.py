@@ -191,6 +191,8 @@ async def test_without_waiting_a_lost_reply_is_found_by_the_next_run(
         await trio.sleep(300)
 
     assert states(outcomes[0]) == {"one": "unsure", "two": "new"}
+    assert outcomes[0].reasons == ("not waiting (--no-wait): 0 in flight, 1 unsure, 1 not submitted",)
+    assert [(outcome.submitted, outcome.unsure) for outcome in outcomes] == [(0, 1), (1, 0), (0, 0)]
     assert [int(outcome.exit_code) for outcome in outcomes] == [3, 3, 0]
     assert sim.made == 2
 
@@ -325,10 +327,10 @@ async def test_a_death_makes_no_more_takes_than_asked_for(
     assert sim.made == (1 if name in ("run_started", "job_prepared") else 2)
 
 
-async def test_a_take_that_was_turned_away_is_made_once_and_one_that_was_not_reached_is_not(
+async def test_a_take_that_was_turned_away_is_not_made_by_a_plain_run(
     simulate: Simulate, autojump_clock: MockClock
 ) -> None:
-    """What was intended is an ordinary attempt, so a plain run makes it; what was never intended stays as it was."""
+    """Nothing was made, so the result that is there stands, and only another `--again` pays."""
     arrears = {"status": 400, "code": "Arrearage", "message": "Access denied, please pay."}
     sim = simulate()
     spec = sim.clips("one", "two", prompt="same")
@@ -339,8 +341,8 @@ async def test_a_take_that_was_turned_away_is_made_once_and_one_that_was_not_rea
     sim.faults()
     plain = await sim.run(spec)
 
-    assert (stopped.exit_code, states(stopped)) == (4, {"one": "new", "two": "done"})
-    assert (plain.exit_code, plain.submitted, sim.made) == (0, 1, 3)
+    assert (stopped.exit_code, states(stopped)) == (4, {"one": "done", "two": "done"})
+    assert (plain.exit_code, plain.submitted, sim.made) == (0, 0, 2)
 
 
 async def test_what_is_held_or_lost_is_not_paid_for_again_by_a_pattern(
@@ -387,3 +389,34 @@ async def test_a_job_that_has_moved_may_be_asked_for_again(simulate: Simulate, a
     assert (outcome.exit_code, states(outcome), sim.made) == (0, {"new": "done"}, 2)
     with sim.ledger() as ledger:
         assert len(ledger.entries()) == 1
+
+
+async def test_no_wait_does_not_wait_for_a_strangers_queue(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """What is unsure because its task has not ended yet stays so; the run leaves once no more can be found out."""
+    sim = simulate(faults=[{"on": "create", "nth": 1, "do": {"reset": "after"}}], seconds=18_000.0)
+    spec = sim.clips("one", "two")
+    await sim.run(spec, no_wait=True)
+    sim.faults()
+
+    began = trio.current_time()
+    outcome = await sim.run(spec, no_wait=True)
+
+    assert trio.current_time() - began < 300
+    assert (outcome.exit_code, states(outcome)["one"], sim.made) == (3, "unsure", 2)
+
+
+async def test_not_waiting_ends_in_time_also_where_nobody_answers(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """With both, the time of --max-wait and its grace bound the first look too."""
+    sim = simulate()
+    spec = sim.clips("one", "two")
+    await sim.run(spec, no_wait=True)
+    lost = {"do": {"lose_reply": True}}
+    sim.faults({"on": "query", **lost}, {"on": "list", "between": [trio.current_time() + 0.5, 10**9], **lost})
+
+    began = trio.current_time()
+    outcome = await sim.run(spec, no_wait=True, max_wait_seconds=5)
+
+    assert outcome.exit_code == 3
+    assert trio.current_time() - began < 10

@@ -13,12 +13,16 @@ import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 from trio.testing import MockClock
 
 from simulation import Simulation
 from wanrun import api
+
+if TYPE_CHECKING:
+    from wanrun.events import Event
 
 DAY = 24 * 3600.0
 NO_LIST = {"on": "list", "do": {"status": 503}}  # without it nothing about a lost reply can be decided
@@ -102,9 +106,13 @@ async def _do_batch(sim: Simulation) -> None:
     """All the rest in one spec."""
     foreign = sim.folder / "out" / "to-deliver.mp4"
     foreign.parent.mkdir(exist_ok=True)
-    foreign.write_bytes(b"not ours")
+
+    def get_in_the_way(event: Event) -> None:
+        if (event.name, event.job) == ("job_submitted", "batch/to-deliver"):  # sooner, and it would not be paid for
+            foreign.write_bytes(b"not ours")
+
     sim.faults(*FATES, NO_LIST)
-    await sim.run(sim.clips(*BATCH))
+    await sim.run(sim.clips(*BATCH), observe=get_in_the_way)
 
 
 def _kill(sim: Simulation) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger_parts import ARTIFACT, USAGE, WAYS, Book, enter, in_flight, intend
+from ledger_parts import ARTIFACT, USAGE, WAYS, Book, enter, in_flight, intend, job
 
 from wanrun.errors import LedgerError
 from wanrun.ledger import AttemptState, Ledger
@@ -169,6 +171,55 @@ def test_an_attempt_that_is_not_there_is_a_key_error(book: Book) -> None:
     """It would be our own mistake."""
     with book.open() as ledger, pytest.raises(KeyError):
         ledger.attempt(7)
+
+
+def test_a_failed_task_is_not_looked_for_where_its_job_is_tried_again(book: Book) -> None:
+    """Whoever moves a job to another provider must not make that one's list look as if it lacked a task."""
+    whole = {"from_at": 0.0, "until_at": 2 * book.at, "skew_seconds": 0.0}
+    with book.open() as ledger:
+        entry = enter(ledger)
+        attempt = in_flight(ledger, entry)
+        ledger.seen(attempt, status="RUNNING", started_at=None)
+        assert ledger.shown_between(provider="default", **whole) == ["task-1"]
+
+        ledger.failed(attempt, status="FAILED", code="InternalError", message="oops", again=True)
+        ledger.enter(replace(job("one"), provider="lab"), fingerprint="1:aa", spec_path="spring.yaml")
+
+        assert ledger.shown_between(provider="lab", **whole) == []
+
+
+def test_an_attempt_stays_with_its_provider_when_its_job_goes_to_another(book: Book) -> None:
+    """A job that is done once more elsewhere leaves its first task, its time and its price where they were."""
+    whole = {"from_at": 0.0, "until_at": 2 * book.at, "skew_seconds": 0.0}
+    with book.open() as ledger:
+        entry = enter(ledger)
+        first = in_flight(ledger, entry)
+        ledger.succeeded(first, usage=None, started_at=0.0, ended_at=50.0)
+        ledger.fetched(first, ARTIFACT)
+        ledger.enter(replace(job("one"), provider="lab"), fingerprint="1:aa", spec_path="spring.yaml")
+        second = ledger.intend(entry, prompt_key="key", replaces=first)
+        asked: list[tuple[str, ...]] = []
+        ledger.unpriced(lambda *which: asked.append(which))  # type: ignore[func-returns-value]
+
+        (doubtful,) = ledger.in_doubt_with("key", AttemptState.INTENDED)
+        assert (doubtful.id, doubtful.provider, doubtful.answered_at) == (second, "lab", doubtful.intended_at)
+        assert ledger.in_doubt_with("other", AttemptState.INTENDED) == []
+        assert ledger.shown_between(provider="default", **whole) == ["task-1"]
+        assert ledger.shown_between(provider="lab", **whole) == []
+        assert ledger.recent_seconds(provider="default", model="wan2.7-videoedit") == [50.0]
+        assert ledger.recent_seconds(provider="lab", model="wan2.7-videoedit") == []
+        assert [provider for provider, _ in asked] == ["default", "lab"]
+
+
+def test_an_intention_that_was_withdrawn_may_go_to_another_provider(book: Book) -> None:
+    """It surely made no task, so the same attempt is the other's now."""
+    with book.open() as ledger:
+        entry = enter(ledger)
+        ledger.withdrawn(intend(ledger, entry), "throttled")
+        ledger.enter(replace(job("one"), provider="lab"), fingerprint="1:aa", spec_path="spring.yaml")
+        ledger.unsure(intend(ledger, entry), "no answer", request_id=None)
+
+        assert [each.provider for each in ledger.unsure_attempts()] == ["lab"]
 
 
 def test_how_long_tasks_took_is_remembered(book: Book) -> None:

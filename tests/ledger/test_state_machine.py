@@ -52,6 +52,7 @@ class Try:
     reserved: int = 0  #: millionths, as `cost`
     cost: int | None = None
     replaced: bool = False  #: a person wanted another take
+    again: bool = False  #: another attempt is due
 
 
 @dataclass
@@ -65,8 +66,11 @@ class Known:
 
     @property
     def last(self) -> Try | None:
-        """Its last attempt."""
-        return self.tries[-1] if self.tries else None
+        """The attempt that stands: the last; or, if that is a further take that came to nothing, the one before."""
+        newest = self.tries[-1] if self.tries else None
+        if newest is None or newest.state not in FREE_OF_CHARGE or newest.again:
+            return newest
+        return next((each for each in reversed(self.tries) if each.state not in FREE), newest)
 
     @property
     def state(self) -> AttemptState | None:
@@ -192,7 +196,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """
         entry = data.draw(st.sampled_from(sorted(self.known)))
         known = self.known[entry]
-        again = again and known.state is S.FETCHED
+        again = again and known.state in (S.SUCCEEDED, S.FETCHED)
         if known.state not in FREE and not again:
             with pytest.raises(LedgerError, match="already has an attempt"):
                 intend(self.ledger, entry)
@@ -205,7 +209,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
         if again:
             known.last.replaced = True
-        if known.state is S.WITHDRAWN:
+        if known.tries and known.tries[-1].state is S.WITHDRAWN:
             known.tries.pop()
         known.tries.append(Try(S.INTENDED, reserved=reserved))
 
@@ -230,7 +234,8 @@ class LedgerMachine(RuleBasedStateMachine):
             case S.WITHDRAWN:
                 self.ledger.withdrawn(attempt, "throttled")
             case S.REFUSED:
-                self.ledger.refused(attempt, code="X", message="no", request_id="r", again=data.draw(st.booleans()))
+                known.last.again = data.draw(st.booleans())
+                self.ledger.refused(attempt, code="X", message="no", request_id="r", again=known.last.again)
             case S.UNSURE:
                 self.ledger.unsure(attempt, "no answer", request_id=None)
             case _:
@@ -286,7 +291,8 @@ class LedgerMachine(RuleBasedStateMachine):
                     self.ledger.succeeded(attempt, usage=USAGE, started_at=10.0, ended_at=70.0)
                     self.ledger.settle(attempt, yuan(known.last.cost))
             case S.FAILED:
-                self.ledger.failed(attempt, status="FAILED", code="X", message="no", again=data.draw(st.booleans()))
+                known.last.again = data.draw(st.booleans())
+                self.ledger.failed(attempt, status="FAILED", code="X", message="no", again=known.last.again)
             case _:
                 self.ledger.ended(attempt, state, "why")
         known.last.state = state

@@ -340,7 +340,11 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("number", "advice"),
-    [(errno.ENOSPC, "free space and run again"), (errno.EROFS, "make the folder writable"), (errno.EIO, "see that the disk is well")],
+    [
+        (errno.ENOSPC, "free space and run again"),
+        (errno.EROFS, "make the folder writable"),
+        (errno.EIO, "see that the disk is well"),
+    ],
 )
 async def test_errors_of_the_disk_come_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, advice: str

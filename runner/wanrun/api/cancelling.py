@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wanrun.api.account import look, try_cancel
 from wanrun.api.calling import blocking, callers
-from wanrun.api.standing import matches
+from wanrun.api.standing import check_patterns, matches
 from wanrun.client import TaskStatus
 from wanrun.errors import SettingsError
 from wanrun.ledger import AttemptState, Ledger, LedgerLock
@@ -74,9 +74,7 @@ def cancel(
 
 
 def _chosen(patterns: Sequence[str], entries: Sequence[Entry]) -> list[Entry]:
-    for pattern in patterns:
-        if not any(matches(entry, [pattern]) for entry in entries):
-            raise SettingsError(f'no job in the ledger matches "{pattern}"; wanrun status lists them')
+    check_patterns(entries, patterns)
     return [entry for entry in entries if matches(entry, patterns)]
 
 

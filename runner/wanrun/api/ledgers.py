@@ -130,7 +130,7 @@ def check_ledger(setup: Setup | None = None, *, deep: bool = False) -> Checkup:
         with Ledger.open(path, now=time.time) as ledger:
             entries = ledger.entries()
     except LedgerError as exc:
-        return Checkup((problem("ledger", str(exc), advice=_DAMAGED, exit_code=ExitCode.ATTENTION),))
+        return Checkup((_unreadable(exc, path, is_named=project.setup.ledger is not None),))
     found = list(_artifacts(entries, project, deep=deep))
     kept = sum(_is_kept(entry) for entry in entries)
     whole = fine("ledger", f"{path} is sound; {len(entries)} jobs", path=str(path), entries=len(entries))
@@ -138,6 +138,18 @@ def check_ledger(setup: Setup | None = None, *, deep: bool = False) -> Checkup:
         read = "whole, by their checksums" if deep else "there, with the right size"
         found = [fine("artifacts", f"all {kept} are {read}", artifacts=kept, deep=deep)]
     return Checkup((whole, *found))
+
+
+def _unreadable(exc: LedgerError, path: Path, *, is_named: bool) -> Finding:
+    """Say why a ledger could not be looked at, which is no word about whether it is sound, unless SQLite says so.
+
+    A file that is no database was damaged if it is at the ledger's usual place; one that was named is another file.
+    """
+    if exc.is_corrupt or (exc.is_foreign and not is_named):
+        return problem("ledger", str(exc), advice=_DAMAGED, exit_code=ExitCode.ATTENTION)
+    if exc.is_foreign:
+        return problem("ledger", f"{path} is no ledger: it is not even a database", exit_code=exc.exit_code)
+    return problem("ledger", str(exc), exit_code=exc.exit_code)
 
 
 def _damaged(path: Path, fault: str) -> Finding:

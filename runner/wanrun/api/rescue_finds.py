@@ -17,7 +17,7 @@ from wanrun.services import account_of
 from wanrun.types import Artifact, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from wanrun.api.calling import Caller
@@ -97,8 +97,11 @@ class Find:
 class Search:
     """Looks once through every account and the ledger; `running` and `troubles` are filled meanwhile."""
 
-    def __init__(self, callers: Mapping[str, Caller], ledger: Ledger | None, artifacts: Path) -> None:
-        self._callers, self._ledger, self._artifacts = callers, ledger, artifacts
+    def __init__(
+        self, callers: Mapping[str, Caller], ledger: Ledger | None, artifacts: Path, *, has: Callable[[str], bool]
+    ) -> None:
+        """Look nowhere yet; `has` says whether an earlier rescue has the result of a task in its folder."""
+        self._callers, self._ledger, self._artifacts, self._has = callers, ledger, artifacts, has
         self.running: list[Find] = []
         self.troubles: list[Reason] = []
         self._silent: set[str] = set()  # providers whose list could not be read
@@ -161,13 +164,17 @@ class Search:
         return artifact if artifact.is_there() else None
 
     def _unlisted(self, found: Mapping[str, Find]) -> list[Find]:
-        """Return the tasks that the ledger waits for and no list has: as old as a day, or the list lags."""
+        """Return the tasks that the ledger waits for and no list has: as old as a day, or the list lags.
+
+        What is lost by the ledger is among them where an earlier rescue has it.
+        """
         listed = {task_id for task_id, find in found.items() if find.row and find.row.status is not TaskStatus.UNKNOWN}
         return [
             self._find(task_id, entry.provider, None)
             for task_id, (entry, attempt) in self._latest.items()
             if task_id not in listed and entry.provider in self._callers.keys() - self._silent
             if attempt.state in (*FLYING, AttemptState.UNDECIDED)
+            or (attempt.state is AttemptState.LOST and self._has(task_id))
         ]
 
 

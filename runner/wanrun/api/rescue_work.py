@@ -53,7 +53,7 @@ class Rescuing:
     ) -> None:
         self._artifacts, self._ledger, self._folder, self._heard = project.artifacts, ledger, folder, heard
         self._world = next(iter(callers.values())).world
-        self._search = Search(callers, ledger, project.artifacts)
+        self._search = Search(callers, ledger, project.artifacts, has=lambda task_id: folder.place(task_id).exists())
         self._claims = Claims(ledger)
         self._stopped: dict[str | None, str] = {}  # provider -> why it is not asked any more; None: all
         self._everything = False

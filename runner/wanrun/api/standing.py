@@ -67,9 +67,14 @@ def status(setup: Setup | None = None, patterns: Sequence[str] = ()) -> list[Job
 
     A job that has changed has several versions: the one that was asked for last is listed, and with it every other
     that is held, lost or in flight, since money may hang on it. A pattern is matched against `spec/job`, one without
-    `/` against the job's id. Raises `LedgerError`.
+    `/` against the job's id. Raises `LedgerError`, and `SettingsError` for a pattern that is no job's.
     """
-    return standings(entries_of(open_project(setup or Setup())), patterns)
+    project = open_project(setup or Setup())
+    if patterns and not project.ledger_path.is_file():
+        raise SettingsError(f"there is no ledger at {project.ledger_path}; nothing to show")
+    entries = entries_of(project)
+    check_patterns(entries, patterns)
+    return standings(entries, patterns)
 
 
 def standings(entries: Sequence[Entry], patterns: Sequence[str] = ()) -> list[JobStanding]:
@@ -85,6 +90,13 @@ def standings(entries: Sequence[Entry], patterns: Sequence[str] = ()) -> list[Jo
 def matches(entry: Entry, patterns: Sequence[str]) -> bool:
     """Say whether one of the patterns is an entry's, or there are none; see `status`."""
     return not patterns or names(entry.address, patterns)
+
+
+def check_patterns(entries: Sequence[Entry], patterns: Sequence[str]) -> None:
+    """Raise `SettingsError` for a pattern that is no job's, since it must be misspelt."""
+    for pattern in patterns:
+        if not any(matches(entry, [pattern]) for entry in entries):
+            raise SettingsError(f'no job in the ledger matches "{pattern}"; wanrun status lists them')
 
 
 def standing_of(entry: Entry) -> JobStanding:
@@ -106,6 +118,7 @@ def standing_of(entry: Entry) -> JobStanding:
 def resolve(job: str, decision: Decision, setup: Setup | None = None, *, task_id: str | None = None) -> JobStanding:
     """Settle one job that is held, unsure or lost, and return how it stands then; the next run goes on from there.
 
+    A job in flight may be given another task as long as nobody has looked at the one it has: it may be mistyped.
     `job` is its address, or its id where that is enough; `task_id` goes with `ADOPT`. Raises `SettingsError` when
     the job or the decision does not fit, `LedgerBusy` while a run uses the ledger.
     """
@@ -115,9 +128,18 @@ def resolve(job: str, decision: Decision, setup: Setup | None = None, *, task_id
     with LedgerLock(project.ledger_path), Ledger.open(project.ledger_path, now=time.time) as ledger:
         ledger.interrupted()
         entry = _find(job, ledger)
-        unsure = standing(entry, None)[0] is State.UNSURE
+        risk = _risk(entry, decision, task_id)
         _decide(entry, decision, ledger, task_id)
-        return replace(standing_of(ledger.entry(entry.id)), risk=_RISKS[decision] if unsure else "")
+        return replace(standing_of(ledger.entry(entry.id)), risk=risk)
+
+
+def _risk(entry: Entry, decision: Decision, task_id: str | None) -> str:
+    state = standing(entry, None)[0]
+    if state is State.UNSURE:
+        return _RISKS[decision]
+    if state is State.IN_FLIGHT and entry.attempt is not None and entry.attempt.task_id != task_id:
+        return f"if task {entry.attempt.task_id} was made for it, that one is paid for too, and its result not fetched"
+    return ""
 
 
 def _find(job: str, ledger: Ledger) -> Entry:
@@ -137,7 +159,8 @@ def _find(job: str, ledger: Ledger) -> Entry:
 def _decide(entry: Entry, decision: Decision, ledger: Ledger, task_id: str | None) -> None:
     state, _, _ = standing(entry, None)
     attempt = entry.attempt
-    if attempt is None or state not in RESOLVABLE:
+    mistyped = decision is Decision.ADOPT and _is_never_seen(entry)
+    if attempt is None or (state not in RESOLVABLE and not mistyped):
         raise SettingsError(f"{entry.address} is {state}; only a job that is held, unsure or lost is resolved by hand")
     if decision is Decision.ADOPT:
         _adopt(entry, ledger, task_id)
@@ -145,6 +168,12 @@ def _decide(entry: Entry, decision: Decision, ledger: Ledger, task_id: str | Non
         ledger.ended(attempt.id, AttemptState.DISMISSED, "set aside for another task")
     else:
         ledger.ended(attempt.id, AttemptState.ABANDONED, "abandoned by hand")
+
+
+def _is_never_seen(entry: Entry) -> bool:
+    """Say whether the task of a job in flight is on somebody's word alone: no look has shown it."""
+    attempt = entry.attempt
+    return attempt is not None and attempt.state is AttemptState.IN_FLIGHT and attempt.task_status is None
 
 
 def checked_task(task_id: str | None) -> str:
@@ -158,6 +187,6 @@ def _adopt(entry: Entry, ledger: Ledger, task_id: str | None) -> None:
     assert entry.attempt is not None
     task_id = checked_task(task_id)
     try:
-        ledger.accepted(entry.attempt.id, task_id=task_id, request_id=None)
+        ledger.adopted(entry.attempt, task_id)
     except LedgerError as exc:
         raise SettingsError(f"task {task_id} already belongs to another job of this ledger") from exc

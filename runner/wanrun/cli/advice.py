@@ -10,8 +10,13 @@ from wanrun.types import State
 if TYPE_CHECKING:
     from wanrun import api
 
+RETRY_FAILED = "failed jobs are not billed; to try them anew"  #: the beginning of a sentence, said once for all
+
 _ADVICE = {
-    State.HELD: "look for its task with {tasks}, then: {resolve} --adopt TASK | --resubmit | --abandon",
+    State.HELD: (
+        "{status} shows the tasks it may be, {tasks} TASK its prompt; then {resolve} --adopt TASK | --resubmit | "
+        "--abandon"
+    ),
     State.UNSURE: "run it again to find out, or: {resolve} --adopt TASK | --resubmit | --abandon",
     State.LOST: "to pay for it again: {resolve} --resubmit",
 }
@@ -30,4 +35,5 @@ def advice(address: str, state: State, setup: api.Setup) -> str | None:
     words = _ADVICE.get(state)
     if words is None:
         return None
-    return words.format(resolve=f"{command('resolve', setup)} {address}", tasks=command("tasks", setup))
+    about_it = {name: f"{command(name, setup)} {address}" for name in ("resolve", "status")}
+    return words.format(tasks=command("tasks", setup), **about_it)

@@ -23,10 +23,16 @@ async def ask(question: api.Question) -> bool:
     """Ask until the answer is a yes or a no; no answer at all is a no."""
     while True:
         click.echo(f"{printable(str(question))}. Submit? [y/N] ", err=True, nl=False)
-        await trio.lowlevel.wait_readable(sys.stdin.fileno())  # a line; a thread that reads could not be cancelled
+        try:
+            await trio.lowlevel.wait_readable(sys.stdin.fileno())  # a line; a thread that reads could not be cancelled
+        except trio.Cancelled:
+            click.echo(err=True)  # the next words do not belong on the question's line
+            raise
         answer = sys.stdin.readline()
         if (word := answer.strip().lower()) in ("y", "yes"):
             return True
+        if not answer:
+            click.echo(err=True)
         if not answer or word in ("", "n", "no"):
             return False
 

@@ -32,8 +32,9 @@ def backup(file: Path, force: bool, form: str, **options: Any) -> int:
     """Copy the ledger to FILE, whole or not at all; a run may be writing meanwhile.
 
     The copy is checked before it has its name, and only its owner may read it. Artifacts are files of their own, in
-    .wanrun/artifacts. To use a copy, put it in the ledger's place while nothing runs, then run wanrun rescue: what was
-    submitted after it was made is not in it, and would be paid for again.
+    .wanrun/artifacts. To use a copy, put it in the ledger's place while nothing runs. What was submitted after it was
+    made is not in it, and the next run would pay for it again; before that, look at wanrun tasks, and for each such
+    task: wanrun resolve JOB --adopt TASK --spec SPEC.
     """
     made = api.back_up_ledger(file, make_setup(options), replace_it=force)
     if form == "json":
@@ -67,7 +68,9 @@ def rebuild(folders: tuple[Path, ...], into: Path | None, form: str, **options: 
 
     Each result is checked against its sidecar and copied into the artifact store, so that the next run of the same
     specs pays for none of them and delivers none again. A ledger that is there is never touched. What was in flight,
-    failed or held is in no sidecar. Exit code 1 if a sidecar could not be used as it is.
+    failed or held is in no sidecar, and the next run would pay for it again; before that, look at wanrun tasks, and
+    for each such task: wanrun resolve JOB --adopt TASK --spec SPEC. Budgets count only the delivered results from then
+    on. Exit code 1 if a sidecar could not be used as it is.
     """
     setup = make_setup(options)
     made = api.rebuild_ledger(folders, setup, into=into)
@@ -82,9 +85,11 @@ def rebuild(folders: tuple[Path, ...], into: Path | None, form: str, **options: 
         return int(code)
     counts = (counted(made.jobs, "job"), counted(made.tasks, "task"), f"{made.deliveries} delivered")
     say(f"{_near(made.ledger)}: {', '.join(counts)}; {megabytes(made.copied_bytes)} copied into the artifact store")
-    say(
-        f"what was in flight is not in it, and would be paid for again; before the next run: {command('rescue', setup)}"
-    )
+    say("what was in flight is not in it, and the next run would pay for it again; before that, look at")
+    say(f"  {command('tasks', setup)}")
+    say("and for each task that is in flight or not delivered:")
+    say(f"  {command('resolve', setup)} JOB --adopt TASK --spec SPEC")
+    say("budgets count only the delivered results from here on")
     return int(code)
 
 

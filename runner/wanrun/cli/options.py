@@ -26,7 +26,7 @@ format_option = click.option(
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How to print the result on standard output.",
+    help="How to print the result on standard output; an error that leaves none is on standard error only.",
 )
 
 
@@ -83,9 +83,9 @@ deliver_option = click.option(
 def budget_options(command: F) -> F:
     """Add the options that say what a run may spend."""
     command = click.option("--yes", is_flag=True, help="Do not ask, whatever the jobs may cost.")(command)
-    return click.option(
-        "--max-cost", metavar="AMOUNT", help='Submit only as much as this pays for, such as "30 CNY".'
-    )(command)
+    return click.option("--max-cost", metavar="AMOUNT", help='Submit only as much as this pays for, such as "30 CNY".')(
+        command
+    )
 
 
 def make_consent(options: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import click
@@ -58,6 +60,11 @@ class _PrintableLogs(logging.Formatter):
         return printable(super().format(record))
 
 
+def is_one_screen() -> bool:
+    """Say whether what goes to standard output and to standard error is read at one terminal."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr))
+
+
 def clean_logs() -> None:
     """Make printable what libraries and plugins log, where `logging` prints it to standard error by itself."""
     if logging.lastResort is not None:
@@ -75,6 +82,15 @@ def table(rows: Sequence[Sequence[str]], *, gap: int = 2) -> str:
         cells = [cell + " " * (width + gap - cell_len(cell)) for cell, width in zip(row, widths, strict=False)]
         lines.append("".join([*cells, row[-1]]).rstrip())
     return "\n".join(lines)
+
+
+def wrapped(text: str) -> list[str]:
+    """Return one line as the lines that a terminal has room for, broken between words; whole where none reads it."""
+    if not sys.stdout.isatty():
+        return [text]
+    indent = " " * max(4, len(text) - len(text.lstrip()) + 2)
+    width = max(40, get_terminal_size().columns)
+    return wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def local_time(at: float | None, *, seconds: bool = False) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from wanrun import api
-from wanrun.cli.advice import advice, command
+from wanrun.cli.advice import RETRY_FAILED, advice, command
 from wanrun.cli.money import spent_json, spent_words
 from wanrun.cli.options import (
     budget_options,
@@ -28,14 +28,17 @@ from wanrun.cli.options import (
     setup_options,
     specs_argument,
 )
-from wanrun.cli.output import counted, say, say_json
+from wanrun.cli.output import counted, is_one_screen, say, say_json
 from wanrun.errors import ExitCode, SettingsError
+from wanrun.events import EventName
 from wanrun.progress import view_for
 from wanrun.streams import silence
 from wanrun.text import one_line, printable, printable_json
 from wanrun.types import Action, State
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from wanrun.events import Event
 
 PLACES_SHOWN = 20
@@ -73,12 +76,15 @@ def run(specs: tuple[Path, ...], form: str, events: str | None, quiet: bool, **o
         options["max_wait_seconds"] = max_wait
     if form == "json" and events == "-":
         raise click.UsageError("--format json and --events - both write to standard output; give --events a file")
+    told: set[object] = set()  # reasons for stopping that the terminal shows already
     with ExitStack() as stack:
         lines = stack.enter_context(_EventLines(events)) if events else None
         view = stack.enter_context(view_for(quiet=quiet, live=events != "-", clean=_clean))
 
         def observe(event: Event) -> None:
             view(event)
+            if event.name is EventName.RUN_STOPPING:
+                told.add(event.data["reason"])
             if lines is not None:
                 lines.write(event)
 
@@ -97,7 +103,8 @@ def run(specs: tuple[Path, ...], form: str, events: str | None, quiet: bool, **o
     if form == "json":
         say_json(_json(outcome))
     else:
-        _sum_up(outcome, setup, err=events == "-")
+        err = events == "-"
+        _sum_up(outcome, setup, err=err, told=told if err or is_one_screen() else set())
     return int(outcome.exit_code)
 
 
@@ -152,8 +159,8 @@ def _announce(quiet: bool) -> Any:
     return announce
 
 
-def _sum_up(outcome: api.Outcome, setup: api.Setup, *, err: bool) -> None:
-    """Say where the results are, what needs a person, and what running again would do."""
+def _sum_up(outcome: api.Outcome, setup: api.Setup, *, err: bool, told: Collection[object]) -> None:
+    """Say where the results are, what needs a person, and what running again would do; `told` reasons are known."""
     places = [place for job in outcome.jobs for place in job.places]
     for place in places[:PLACES_SHOWN]:
         say(_short(place), err=err)
@@ -164,12 +171,15 @@ def _sum_up(outcome: api.Outcome, setup: api.Setup, *, err: bool) -> None:
             say(one_line(f"{job.address} is {job.state}: {job.why}"), err=err)
             if words := advice(job.address, job.state, setup):
                 say(f"  {words}", err=err)
+    if any(job.state is State.FAILED for job in outcome.jobs):
+        say(f"{RETRY_FAILED}: the same command with --retry-failed", err=err)
     for note in outcome.run_notes:
         say(f"note: {note}", err=err)
     if words := _money(outcome, setup):
         say(words, err=err)
     for reason in outcome.reasons:
-        say(one_line(reason), err=err)
+        if reason not in told:
+            say(one_line(reason), err=err)
     counts = ", ".join(f"{count} {state}" for state, count in outcome.counts().items()) or "no jobs"
     say(f"{counts}; {_submitted(outcome)}. Ledger: {_short(str(outcome.ledger))}", err=err)
     if outcome.exit_code is ExitCode.UNFINISHED:
@@ -187,7 +197,9 @@ def _money(outcome: api.Outcome, setup: api.Setup) -> str:
 
 
 def _submitted(outcome: api.Outcome) -> str:
-    return f"{counted(outcome.submitted, 'task')} submitted" if outcome.submitted else "nothing was submitted"
+    parts = [f"{counted(outcome.submitted, 'task')} submitted"] if outcome.submitted else []
+    parts += [f"{counted(outcome.unsure, 'task')} may have been made"] if outcome.unsure else []
+    return ", ".join(parts) or "nothing was submitted"
 
 
 def _short(place: str) -> str:
@@ -206,6 +218,7 @@ def _json(outcome: api.Outcome) -> dict[str, Any]:
         "exit_code": int(outcome.exit_code),
         "exit": outcome.exit_code.name.lower(),
         "submitted": outcome.submitted,
+        "unsure": outcome.unsure,
         "money": spent_json(outcome.spent),
         "money_of_run": spent_json(outcome.spent_by_run),
         "reasons": list(outcome.reasons),

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wanrun import api
-from wanrun.cli.advice import advice
+from wanrun.cli.advice import RETRY_FAILED, advice, command
 from wanrun.cli.money import spent_json, spent_words
 from wanrun.cli.options import emulator_flag, format_option, make_setup, setup_options
-from wanrun.cli.output import counted, local_time, say, say_json, table
+from wanrun.cli.output import counted, local_time, say, say_json, table, wrapped
+from wanrun.project import open_project
+from wanrun.text import one_line
+from wanrun.types import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,13 +37,17 @@ def status(jobs: tuple[str, ...], form: str, **options: Any) -> int:
         say_json({"jobs": [_json(job) for job in standings], **_money_json(setup)})
         return 0
     if not standings:
-        say("no jobs in the ledger" if not jobs else f"no job in the ledger matches {' '.join(jobs)}")
+        ledger = open_project(setup).ledger_path
+        say("no jobs in the ledger" if ledger.is_file() else f"there is no ledger at {ledger}")
         return 0
-    lines = table([(job.address, job.state, local_time(job.intended_at), _note(job, setup)) for job in standings])
+    lines = table([(job.address, job.state, local_time(job.intended_at), _note(job)) for job in standings])
     for job, line in zip(standings, lines.split("\n"), strict=True):
-        say("\n".join([line, *(f"    {each}" for each in _evidence(job))]))
+        for each in (line, *(f"    {one_line(words)}" for words in _below(job, setup))):
+            say("\n".join(wrapped(each)))
     counts = Counter(job.state.value for job in standings)
     say(f"\n{counted(len(standings), 'job')}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    if counts[State.FAILED]:
+        say(f"{RETRY_FAILED}: {command('run', setup)} SPEC --retry-failed")
     _say_money(setup)
     return 0
 
@@ -57,11 +64,16 @@ def _money_json(setup: api.Setup) -> dict[str, Any]:
     return {"money": spent_json(money.spent), "max_cost": str(money.max_cost) if money.max_cost else None}
 
 
-def _note(job: api.JobStanding, setup: api.Setup) -> str:
-    note = job.why or ", ".join(job.places)
-    note += f", gone at {local_time(job.gone_at)}" if job.gone_at is not None else ""
+def _note(job: api.JobStanding) -> str:
+    places = ", ".join(job.places) if job.state is State.DONE or not job.why else ""
+    note = "; ".join(words for words in (places, job.why) if words)
+    return note + (f", gone at {local_time(job.gone_at)}" if job.gone_at is not None else "")
+
+
+def _below(job: api.JobStanding, setup: api.Setup) -> list[str]:
+    """Return what stands below a job's line: the tasks that it may have, and what a person can do."""
     words = advice(job.address, job.state, setup)
-    return f"{note}; {words}" if words else note
+    return [*_evidence(job), *([words] if words else [])]
 
 
 def _evidence(job: api.JobStanding) -> list[str]:
@@ -100,7 +112,9 @@ def _json(job: api.JobStanding) -> dict[str, Any]:
     help="With --adopt: the job is of this spec and new to the ledger, such as after it was lost.",
 )
 @click.option("--resubmit", is_flag=True, help="Make another task at the next run; if there was one, it is paid too.")
-@click.option("--abandon", is_flag=True, help="Give the job up.")
+@click.option(
+    "--abandon", is_flag=True, help="Give the job up; runs go on with exit code 1 until it is no longer in the spec."
+)
 @setup_options
 @emulator_flag
 @format_option
@@ -135,4 +149,6 @@ def resolve(
         say_json(_json(standing) | {"risk": standing.risk})
     else:
         say(f"{standing.address} is now {standing.state}" + (f"; {standing.risk}" if standing.risk else ""))
+        if adopt is not None:
+            say(f"{adopt} was not looked at; see whether it is the job's: {command('tasks', setup)} {adopt}")
     return 0

@@ -102,7 +102,7 @@ class Caller:
         self._hidden = (value,) if len(value) >= (8 if value.startswith("sk-") else 16) else ()
         self.identity: ServiceIdentity | None = None  #: who gave the latest answer; None before the first
         self.service_date: float | None = None  #: epoch seconds by the clock of the latest answer, if it said
-        self.service_clock: tuple[float, float] | None = None  #: of an answer that was no error; and when, on trio's
+        self.service_clock: tuple[float, float] | None = None  #: of the latest that was no error; and when, on trio's
 
     async def accepted(
         self,
@@ -141,7 +141,8 @@ class Caller:
         headers = response.headers
         self.identity = ServiceIdentity(self._header(headers, IDENTITY_HEADER))
         self.service_date = date_at(headers.get("date"))
-        if self.service_date is not None and response.is_success:  # an error may be a proxy's, by another clock
+        # an error may be a proxy's, by another clock, so it counts only as long as there is nothing better
+        if self.service_date is not None and (response.is_success or self.service_clock is None):
             self.service_clock = (self.service_date, trio.current_time())
         text = self._scrubbed((await read_answer(response)).decode("utf-8", "replace"))
         wait = retry_after_seconds(headers.get("retry-after"), now=self._now())

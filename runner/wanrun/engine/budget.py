@@ -20,9 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from wanrun.engine.work import OpenJob, Work
-    from wanrun.ledger import Ledger
+    from wanrun.ledger import Entry, Ledger
     from wanrun.money import Price
     from wanrun.types import Usage
+
+#: A run finds out what came of these, and may free some of what is set aside for them.
+_UNSETTLED = (
+    AttemptState.INTENDED,
+    AttemptState.UNSURE,
+    AttemptState.IN_FLIGHT,
+    AttemptState.SUCCEEDED,
+    AttemptState.UNDECIDED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +40,11 @@ class Cap:
 
     words: str  #: what it is called: `max_cost in wanrun.toml`
     most: Money
-    advice: str  #: what to do when it is reached
+    advice: str  #: how to make room: `Raise it`
     spec: str | None = None  #: the name of the spec whose jobs it covers; None: all
     this_run: bool = False  #: only what this run submits counts
 
-    def covers(self, job: OpenJob) -> bool:
+    def covers(self, job: OpenJob | Entry) -> bool:
         """Say whether a job's money counts here."""
         return self.spec is None or job.address.startswith(f"{self.spec}/")
 
@@ -80,19 +89,24 @@ class Budget:
     def is_behind(self, job: OpenJob) -> bool:
         """Say whether another job that a common cap covers is before this one."""
         mine = [cap for cap in self._caps if cap.covers(job)]
-        ahead = self._line[: self._line.index(job)]
-        return any(cap.covers(other) for other in ahead for cap in mine)
+        return any(cap.covers(other) for other in self._before(job) for cap in mine)
 
     def _leave_line(self, job: OpenJob) -> None:
         self._line = [other for other in self._line if other is not job]
         self.tell()
 
     def has_room(self, job: OpenJob) -> bool:
-        """Say whether a job would fit just now."""
-        assert job.planned is not None
-        cost = job.planned.cost
-        caps = [cap for cap in self._caps if cap.covers(job)]
-        return all(cost is not None and self._room(cap) >= cost.millionths for cap in caps)
+        """Say whether a job would fit just now, beside those that stand before it in the line."""
+        return all(self._fits(cap, job) for cap in self._caps if cap.covers(job))
+
+    def _fits(self, cap: Cap, job: OpenJob) -> bool:
+        line = [each for each in self._before(job) if cap.covers(each)]
+        costs = [each.planned.cost for each in (*line, job) if each.planned is not None]
+        room = self._room(cap)
+        return None not in costs and room >= sum(cost.millionths for cost in costs if cost is not None)
+
+    def _before(self, job: OpenJob) -> list[OpenJob]:
+        return self._line[: self._line.index(job)] if job in self._line else self._line
 
     def reserve(self, job: OpenJob) -> Reservation | None:
         """Set aside what a job may cost, or return None when there is no room for it.
@@ -153,9 +167,29 @@ class Budget:
         assert job.planned is not None
         spent = self._counted(cap)
         count = "1 job is" if left == 1 else f"{left} jobs are"
+        cost = job.planned.cost
+        if cost is not None and cost.millionths > cap.most.millionths:
+            words = f"{job.address} may cost {cost}, more than that in all; {count} left"
+            return f"{cap.words} is {cap.most}: {words}. {cap.advice}"
         return (
             f"{cap.words} is {cap.most}: {spent.cost} spent and {spent.reserved} reserved leave no room for "
-            f"{job.address}, which may cost {job.planned.cost}; {count} left. {cap.advice}"
+            f"{job.address}, which may cost {cost}; {count} left. {self._advice(cap, cost, spent)}"
+        )
+
+    def _advice(self, cap: Cap, cost: Money | None, spent: Spent) -> str:
+        if cap.this_run:
+            return "Run again to go on"
+        may_fit = cost is not None and spent.cost.millionths + cost.millionths <= cap.most.millionths
+        if may_fit and spent.reserved.amount and self._is_unsettled(cap):
+            return f"{cap.advice}, or run again once what is reserved has settled"
+        return cap.advice
+
+    def _is_unsettled(self, cap: Cap) -> bool:
+        """Say whether a run may yet find out what something under a cap has cost."""
+        return any(
+            entry.attempt is not None and entry.attempt.state in _UNSETTLED
+            for entry in self._ledger.entries()
+            if cap.covers(entry)
         )
 
 

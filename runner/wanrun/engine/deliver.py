@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 TRIES = 3
 FIRST_PAUSE_SECONDS = 1.0
+_NO_FILE = "put the file back from where it was delivered before, or pay for another take with --again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ async def _deliver(
     if delivery.may_replace - {artifact.sha256}:
         work.ledger.gives_way(row)
     try:
+        if not artifact.is_there():
+            raise SinkError(f"{artifact.path} is gone, and so is the result at the service; {_NO_FILE}")
         receipt = await _try(work, delivery)
     except SinkError as exc:
         _undelivered(work, job, row, exc)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import trio
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from wanrun.engine.work import OpenJob
     from wanrun.ledger import UnsureAttempt
 
@@ -21,9 +23,18 @@ class Doubt:
     attempt: UnsureAttempt
     job: OpenJob | None  #: None: of a spec that this run was not given
     answered: float  #: when it was given up to wait for an answer; may lie before the run
+    over_at: float  #: its create was over by then: epoch seconds by the service's clock
     scans: int = 0  #: readings of the list, one after the other, that showed the same
     showed: str = ""  #: what they showed
     scanned: float = -math.inf  #: when the latest of them began
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the latest reading of the list showed that could be relied on."""
+
+    began: float  #: on trio's clock
+    tasks: Collection[str]
 
 
 class Doubts:
@@ -31,6 +42,7 @@ class Doubts:
 
     def __init__(self) -> None:
         self.open: dict[int, Doubt] = {}  # by attempt
+        self.listed: Listed | None = None
         self.given_up = False  #: this run will settle nothing more here
         self.news = trio.Event()  # something new is unsure, or nothing ever will be
         self._parked: dict[str, list[OpenJob]] = defaultdict(list)  # by prompt key

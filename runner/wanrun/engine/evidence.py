@@ -7,7 +7,7 @@ only one of its time that echoes what the job asked for, and nobody else on the 
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from wanrun.client import Task, TaskRow
     from wanrun.ledger import UnsureAttempt
-    from wanrun.types import JSON, Job
+    from wanrun.types import JSON, Job, Usage
 
 MARGIN_SECONDS = 5  #: between the service's clocks, and for a `Date` that counts whole seconds
 UNKNOWN_SKEW_SECONDS = 600  #: more of it where nobody knows how far ours is off
@@ -27,6 +27,7 @@ ANY_TIME_SECONDS = 48 * 3600  #: more than the list shows: how far ours was off 
 AIR_SECONDS = 60  #: that a create waits for its answer at most; a process that dies takes its creates with it
 LENGTH_SECONDS = 1.0  #: two lengths of one video that differ by more are not of one video
 DECIDED_SECONDS = 23 * 3600  #: after its create an attempt is held; the list forgets its task an hour later
+START_CHARACTERS = 500  #: of a long prompt, by which one is known that the service has cut elsewhere than we do
 SCANS = 2  #: of the whole list, before what they do not show is believed not to be there
 SHOWN = 50  #: candidates that the evidence names
 
@@ -51,6 +52,7 @@ class Candidate:
     finding: Finding
     why: str  #: one clause for people
     asks_the_same: bool = False  #: whoever made it may have asked for what our job asks for
+    differs: bool = False  #: by a figure that the service may count in another way than we do
 
     def to_json(self) -> dict[str, JSON]:
         """Return what the ledger keeps of it."""
@@ -78,20 +80,32 @@ class Sought:
     words: str | None  #: `words_key` of the job's prompt, empty without one; None: made by an older wanrun
     resolution: int | None  #: None: not asked for
     input_seconds: float | None = None  #: of the local video, where it can be known and counts as a whole
+    start: str | None = None  #: `words_key` of how a long prompt begins
+    length: int = 0  #: of the prompt in characters, its spaces counted as `words_key` does
 
 
-def asked_of(job: Job) -> dict[str, JSON]:
-    """Return what the ledger notes with an intention, so that any later run can compare a task with it."""
+def asked_of(job: Job, *, input_seconds: float | None = None) -> dict[str, JSON]:
+    """Return what the ledger notes with an intention, so that any later run can compare a task with it.
+
+    `input_seconds` is the length of the job's local video, where it can be known and counts as a whole.
+    """
+    text = _plain(job.prompt or "")
     return {
         "words": words_key(job.prompt) if job.prompt else "",
+        "start": words_key(text[:START_CHARACTERS]) if len(text) > START_CHARACTERS else None,
+        "length": len(text),
         "resolution": _lines(job.parameters.get("resolution")),
+        "input_seconds": input_seconds,
     }
 
 
 def words_key(prompt: str) -> str:
     """Return what two prompts have in common that differ in nothing but how their spaces are written."""
-    text = unicodedata.normalize("NFC", prompt[:PROMPT_CHARACTERS])
-    return digest({"words": " ".join(text.split())})
+    return digest({"words": _plain(prompt)})
+
+
+def _plain(prompt: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", prompt[:PROMPT_CHARACTERS]).split())
 
 
 def _lines(resolution: object) -> int | None:
@@ -100,32 +114,41 @@ def _lines(resolution: object) -> int | None:
 
 
 def sought(
-    attempt: UnsureAttempt, *, skew_seconds: float | None, settle_seconds: float, input_seconds: float | None = None
+    attempt: UnsureAttempt,
+    *,
+    skew_seconds: float | None,
+    settle_seconds: float,
+    over_at: float,
+    input_seconds: float | None = None,
 ) -> Sought:
-    """Say what is sought.
+    """Say what is sought; the create was over by `over_at`, by the service's clock.
 
     `skew_seconds` stands in where the attempt does not know its own, but only for what is likely: between then and
-    now our clock may have been set, so that a task of any time may be the attempt's.
+    now our clock may have been set, so that a task of any earlier time may be the attempt's.
     """
     known = attempt.skew_seconds if attempt.skew_seconds is not None else skew_seconds
     skew, likely_margin = (known, MARGIN_SECONDS) if known is not None else (0.0, UNKNOWN_SKEW_SECONDS)
     margin = likely_margin if attempt.skew_seconds is not None else ANY_TIME_SECONDS
     air_until = attempt.intended_at + AIR_SECONDS
     answered_at = max(attempt.answered_at, air_until)  # our clock may have been set back meanwhile
-    given_up_at = air_until if attempt.answered_at < attempt.intended_at else min(attempt.answered_at, air_until)
-    words, resolution = (attempt.asked or {}).get("words"), (attempt.asked or {}).get("resolution")
+    heard_at = air_until if attempt.broken_at is None else min(attempt.broken_at, air_until)
+    asked = attempt.asked or {}
+    words, resolution, start = asked.get("words"), asked.get("resolution"), asked.get("start")
+    length, noted_seconds = asked.get("length"), asked.get("input_seconds")
     return Sought(
         model=attempt.model,
         prompt_key=attempt.prompt_key,
         request_id=attempt.request_id,
         intended_at=attempt.intended_at + skew,
         from_at=attempt.intended_at + skew - margin,
-        until_at=answered_at + settle_seconds + skew + margin,
+        until_at=min(answered_at + skew + margin, over_at + MARGIN_SECONDS) + settle_seconds,
         likely_from=attempt.intended_at + skew - likely_margin,
-        likely_until=given_up_at + skew + likely_margin,
+        likely_until=heard_at + skew + likely_margin,
         words=words if isinstance(words, str) else None,
         resolution=resolution if isinstance(resolution, int) else None,
-        input_seconds=input_seconds,
+        input_seconds=noted_seconds if isinstance(noted_seconds, int | float) else input_seconds,
+        start=start if isinstance(start, str) else None,
+        length=length if isinstance(length, int) else 0,
     )
 
 
@@ -148,7 +171,7 @@ def witnesses(rows: Iterable[TaskRow], known: Collection[str], target: Sought) -
         row
         for row in rows
         if row.task_id not in known
-        and row.model in (target.model, None)
+        and _is_same_model(row.model, target.model)
         and row.status is TaskStatus.SUCCEEDED
         and not _in_window(row, target)
     ]
@@ -160,7 +183,15 @@ def _is_ours(row: TaskRow, target: Sought) -> bool:
 
 
 def _may_be(row: TaskRow, target: Sought) -> bool:
-    return row.model in (target.model, None) and _in_window(row, target)
+    return _is_same_model(row.model, target.model) and _in_window(row, target)
+
+
+def _is_same_model(theirs: str | None, ours: str) -> bool:
+    """Say whether two names may be of one model: the list may name the dated version that carried a task out."""
+    if theirs is None:
+        return True
+    one, other = theirs.casefold(), ours.casefold()
+    return one.startswith(other) or other.startswith(one)
 
 
 def _in_window(row: TaskRow, target: Sought) -> bool:
@@ -182,12 +213,38 @@ def compare(row: TaskRow, task: Task | None, target: Sought, *, own_keys: Collec
     if task is None or status is TaskStatus.UNKNOWN:
         return Candidate(row, Finding.UNCLEAR, "the service does not tell what it is")
     finding, why = _compared(row, task, target, own_keys)
-    same = finding is not Finding.OTHER and bool(task.orig_prompt) and _same_words(task.orig_prompt or "", target)
-    return Candidate(row, finding, why, asks_the_same=same)
+    if finding is not Finding.OTHER and task.orig_prompt and _same_words(task.orig_prompt, target):
+        difference = _difference(task.usage, target)
+        if difference is not None:
+            return Candidate(row, Finding.UNCLEAR, f"the same prompt, but {difference}", differs=True)
+        return Candidate(row, finding, why, asks_the_same=True)
+    return Candidate(row, finding, why)
+
+
+def weighed(found: Sequence[Candidate]) -> list[Candidate]:
+    """Return candidates with what differs in a figure taken for another's, if one is there that does not differ.
+
+    Alone it may be ours: the service may count what we have measured in another way.
+    """
+    if not any(each.finding in (Finding.OURS, Finding.ALIKE) for each in found):
+        return list(found)
+    return [replace(each, finding=Finding.OTHER) if each.differs else each for each in found]
+
+
+def _difference(usage: Usage | None, target: Sought) -> str | None:
+    """Return how what a task used differs from what the job would have used."""
+    if usage is None:
+        return None
+    if None not in (usage.resolution, target.resolution) and usage.resolution != target.resolution:
+        return f"{usage.resolution}P"
+    taken, ours = usage.input_seconds, target.input_seconds
+    if taken is not None and ours is not None and abs(taken - ours) > LENGTH_SECONDS:
+        return f"a video of {taken:g} s and not {ours:.1f} s"
+    return None
 
 
 def _compared(row: TaskRow, task: Task, target: Sought, own_keys: Collection[str]) -> tuple[Finding, str]:
-    prompt, usage = task.orig_prompt, task.usage
+    prompt = task.orig_prompt
     if not target.words and target.words is not None:
         if prompt:
             return Finding.OTHER, "it has a prompt, and the job has none"
@@ -195,16 +252,9 @@ def _compared(row: TaskRow, task: Task, target: Sought, own_keys: Collection[str
     if not prompt:
         return Finding.UNCLEAR, "it does not show its prompt"
     if not _same_words(prompt, target):
+        if _is_cut(prompt, target):
+            return Finding.UNCLEAR, f"its prompt begins as the job's and ends after {len(prompt)} characters"
         return Finding.OTHER, "another prompt"
-    if (
-        usage is not None
-        and None not in (usage.resolution, target.resolution)
-        and usage.resolution != target.resolution
-    ):
-        return Finding.OTHER, f"the same prompt, but {usage.resolution}P"
-    taken = usage.input_seconds if usage is not None else None
-    if taken is not None and target.input_seconds is not None and abs(taken - target.input_seconds) > LENGTH_SECONDS:
-        return Finding.OTHER, f"the same prompt, but a video of {taken:g} s and not {target.input_seconds:.1f} s"
     if target.request_id is not None and row.request_id is not None:
         return Finding.UNCLEAR, "the same prompt, but made by another request"
     if row.created_at is not None and not target.likely_from <= row.created_at <= target.likely_until:
@@ -212,7 +262,15 @@ def _compared(row: TaskRow, task: Task, target: Sought, own_keys: Collection[str
         return Finding.UNCLEAR, f"the same prompt, but made {when}"
     if own_keys and row.api_key_id is not None and row.api_key_id not in own_keys:
         return Finding.UNCLEAR, "the same prompt, but made with another API key"
+    taken = task.usage.input_seconds if task.usage is not None else None
     return Finding.ALIKE, "the same prompt" + (f", a video of {taken:g} s" if taken is not None else "")
+
+
+def _is_cut(prompt: str, target: Sought) -> bool:
+    """Say whether a prompt may be ours, of which the service kept less than we think: it may count in other units."""
+    text = _plain(prompt)
+    is_long = START_CHARACTERS <= len(text) < target.length
+    return is_long and words_key(text[:START_CHARACTERS]) == target.start
 
 
 def _same_words(prompt: str, target: Sought) -> bool:
@@ -248,6 +306,7 @@ class Circumstances:
     empty_scans: int = 0  #: such readings without anything that could be ours, far enough apart, this one included
     unclear_scans: int = 0  #: such readings that showed nothing but what cannot be told
     rival: str | None = None  #: why what looks alike may be somebody else's; a clause for people
+    awaited: str | None = None  #: what has to be known before it is said whose it is; a clause for people
 
 
 def decide(found: Sequence[Candidate], now: Circumstances) -> Decision:
@@ -274,6 +333,8 @@ def _decide_settled(
     alike: Sequence[TaskRow], like_it: Sequence[TaskRow], unclear: Sequence[TaskRow], now: Circumstances
 ) -> Decision:
     """Decide when all that could be seen has been; `like_it` are those of the unclear that have the prompt, too."""
+    if alike and now.awaited is not None:
+        return Decision(Step.WAIT, f"waits until it is known {now.awaited}")
     if len(alike) == 1 and not like_it and now.rival is None:
         return Decision(Step.ADOPT, "no other task of that time has its prompt", alike[0])
     if len(alike) + len(like_it) > 1 and alike:
@@ -302,13 +363,13 @@ class Evidence:
     def to_json(self, why: str, found: Sequence[Candidate]) -> dict[str, JSON]:
         """Return it as one JSON object, what is most likely ours first; bounded, however busy the account is."""
         order = list(Finding)
-        ranked = sorted(found, key=lambda each: order.index(each.finding))
+        first = sorted(found, key=lambda each: order.index(each.finding))
         return {
             "why": why,
             "from_at": round(self.target.from_at, 3),
             "until_at": round(self.target.until_at, 3),
             "request_id": self.target.request_id,
             "scans": list(self.scans[-SCANS * 2 :]),
-            "candidates": [each.to_json() for each in ranked[:SHOWN]],
-            "more": max(0, len(ranked) - SHOWN),
+            "candidates": [each.to_json() for each in first[:SHOWN]],
+            "more": max(0, len(first) - SHOWN),
         }

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import trio
 
 from wanrun.errors import ExitCode
+from wanrun.ledger import AttemptState
 from wanrun.types import Action
 
 if TYPE_CHECKING:
     from wanrun.engine.work import Lane, OpenJob, Work
 
+GAPS = 3  #: between looks at the list, that settling takes at most where the list shows what it needs
 DOUBT_SECONDS = 1  #: between two looks whether all that was unsure is settled
 GRACE_SECONDS = 60  #: for the fetches and deliveries that are under way when the time is over
 
@@ -40,15 +42,19 @@ async def leave_when_full(work: Work) -> None:
     """
     for lane in work.lanes.values():
         await lane.looked.wait()
-        while work.open and lane.doubts.open and not lane.doubts.given_up:  # noqa: ASYNC110  # it takes a minute or so
-            await trio.sleep(DOUBT_SECONDS)
+        settling = lane.provider.settle_seconds + GAPS * lane.provider.scan_gap_seconds
+        with trio.move_on_after(settling):  # what has to wait for somebody's task to end is left as it is
+            while work.open and lane.doubts.open and not lane.doubts.given_up:  # noqa: ASYNC110  # until a doubt ends
+                await trio.sleep(DOUBT_SECONDS)
     for job in _fitting(work):
         work.to_prepare.send_nowait(job)
     work.to_prepare.close()
     await work.submitted.wait()
     if left := _unfinished(work):
-        flying = len(left & _flying(work))
-        words = f"not waiting (--no-wait): {flying} in flight, {len(left) - flying} not submitted"
+        flying, unsure = len(left & _flying(work)), len(left & _unsure(work))
+        doubts = f"{unsure} unsure, " if unsure else ""
+        words = f"{flying} in flight, {doubts}{len(left) - flying - unsure} not submitted"
+        words = f"not waiting (--no-wait): {words}"
         work.stop.note(words, ExitCode.UNFINISHED)
     await _leave(work)
 
@@ -69,6 +75,10 @@ def _unfinished(work: Work) -> set[int]:
 
 def _flying(work: Work) -> set[int]:
     return {flight.job.entry for lane in work.lanes.values() for flight in lane.in_flight.values()}
+
+
+def _unsure(work: Work) -> set[int]:
+    return {attempt.entry for attempt in work.ledger.attempts_in(AttemptState.UNSURE, set(work.open))}
 
 
 def _fitting(work: Work) -> list[OpenJob]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import trio
 
+from wanrun.engine.lengths import input_seconds
 from wanrun.engine.patience import patiently
 from wanrun.errors import ServiceError, SourceError, WanrunError
 from wanrun.types import MediaUrl
@@ -34,6 +35,7 @@ class Prepared:
 
     job: OpenJob
     urls: tuple[str, ...]
+    input_seconds: float | None = None  #: of its local video, where that is known and counts as a whole
 
 
 class Preparer:
@@ -54,7 +56,7 @@ class Preparer:
                 await self._work.world.to_thread(_check_inline, media.url, ref, identity)
                 ctx.inline_bytes_left -= len(media.url)
             urls.append(media.url)
-        return Prepared(job, tuple(urls))
+        return Prepared(job, tuple(urls), await input_seconds(job, self._work))
 
     async def _prepare_one(self, ref: MediaRef, ctx: _Context) -> MediaUrl:
         try:

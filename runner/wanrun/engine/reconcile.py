@@ -12,6 +12,7 @@ import trio
 
 from wanrun.client import TaskStatus
 from wanrun.engine.again import make_again
+from wanrun.engine.doubts import Listed
 from wanrun.engine.evidence import (
     DECIDED_SECONDS,
     Candidate,
@@ -23,6 +24,7 @@ from wanrun.engine.evidence import (
     compare,
     decide,
     sought,
+    weighed,
     witnesses,
 )
 from wanrun.engine.lengths import input_seconds
@@ -31,6 +33,7 @@ from wanrun.engine.wholelist import WholeList
 from wanrun.engine.work import OpenJob
 from wanrun.errors import ExitCode, JobRefused, KeyRefused, ServiceError
 from wanrun.events import EventName
+from wanrun.ledger import AttemptState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,11 +43,15 @@ if TYPE_CHECKING:
     from wanrun.engine.evidence import Decision, Sought
     from wanrun.engine.wholelist import Scan
     from wanrun.engine.work import Lane, Work
+    from wanrun.ledger import UnsureAttempt
 
 SOON_SHARE = 0.1  #: of the gap, before a list that changed while it was read is read again
+WAITED_SHARE = 0.1  #: of the time that a task is waited for, between two looks whether it has ended
+LONGEST_GAP_SECONDS = 300.0
 SHORTEST_GAP_SECONDS = 1.0  #: between two readings, whatever else becomes unsure
 PATIENCES = 5  #: times the provider's patience, for a list that is never whole or lacks what must be on it
 WITNESSES = 50  #: of the account's other tasks that are looked at before a task is adopted by its prompt
+NOTHING, SOMETHING = "nothing", "something"  #: what a reading showed, besides what is merely unclear
 IN_VAIN = 3  #: creates of one job without answer and task, before it is left to another run
 
 
@@ -79,12 +86,22 @@ class _Reconciler:
         lacking = self._lacking(scan)
         usable = scan.whole and lacking is None
         self._check_patience(usable, lacking)
+        if usable:
+            self._lane.doubts.listed = Listed(scan.began, scan.rows.keys())
         for doubt in list(self._lane.doubts.open.values()):
             await self._settle(doubt, scan, usable)
         gap = self._lane.provider.scan_gap_seconds
-        with trio.move_on_at(scan.began + (gap if usable else gap * SOON_SHARE)):
+        with trio.move_on_at(scan.began + (self._patient_gap() if usable else gap * SOON_SHARE)):
             await self._lane.doubts.news.wait()
         await trio.sleep_until(min(scan.began + SHORTEST_GAP_SECONDS, scan.began + gap))
+
+    def _patient_gap(self) -> float:
+        """Return when to read again: the gap, or a share of the time gone while all that is unsure waits for an end."""
+        gap, doubts = self._lane.provider.scan_gap_seconds, self._lane.doubts.open.values()
+        if not doubts or any(doubt.showed != SOMETHING for doubt in doubts):
+            return gap
+        gone = min(trio.current_time() - doubt.answered for doubt in doubts)
+        return max(gap, min(gone * WAITED_SHARE, LONGEST_GAP_SECONDS))
 
     def _check_patience(self, usable: bool, lacking: str | None) -> None:
         """Raise `ServiceError` when the list has been of no use for too long."""
@@ -121,7 +138,7 @@ class _Reconciler:
         known = self._work.ledger.jobs_of_tasks()
         own_keys = {row.api_key_id for id_, row in scan.rows.items() if id_ in known and row.api_key_id}
         rows = candidates(scan.rows.values(), known, target)
-        found = [compare(row, await self._task(row), target, own_keys=own_keys) for row in rows]
+        found = weighed([compare(row, await self._task(row), target, own_keys=own_keys) for row in rows])
         evidence = self._evidence.setdefault(doubt.attempt.id, Evidence(target))
         ended_at = self._service_now()
         evidence.scans.append({"at": round(ended_at, 3), "whole": scan.whole, "tasks": len(scan.rows)})
@@ -131,9 +148,10 @@ class _Reconciler:
         circumstances = Circumstances(
             age_seconds=ended_at - target.intended_at,
             settled=settled,
-            empty_scans=count if showed == "nothing" else 0,
+            empty_scans=count if showed == NOTHING else 0,
             unclear_scans=count if showed == Finding.UNCLEAR else 0,
             rival=await self._rival(doubt, target, scan, found) if settled else None,
+            awaited=self._awaited(doubt, target, found) if settled else None,
         )
         self._carry_out(doubt, decide(found, circumstances), evidence, found)
 
@@ -143,13 +161,14 @@ class _Reconciler:
             doubt.attempt,
             skew_seconds=self._skew_seconds(),
             settle_seconds=self._lane.provider.settle_seconds,
+            over_at=doubt.over_at,
             input_seconds=seconds,
         )
 
     def _count(self, doubt: Doubt, scan: Scan, found: Sequence[Candidate]) -> int:
         """Return how many settled readings, a gap apart, have shown the same."""
         kinds = {each.finding for each in found} - {Finding.OTHER}
-        showed = "nothing" if not kinds else Finding.UNCLEAR if kinds == {Finding.UNCLEAR} else "something"
+        showed = NOTHING if not kinds else Finding.UNCLEAR if kinds == {Finding.UNCLEAR} else SOMETHING
         if showed != doubt.showed:
             doubt.showed, doubt.scans = showed, 1
             doubt.scanned = scan.began
@@ -184,18 +203,62 @@ class _Reconciler:
         alike = [each.row for each in found if each.finding is Finding.ALIKE]
         if len(alike) != 1:
             return None
-        for other in [each for lane in self._work.lanes.values() for each in lane.doubts.open.values()]:
-            if other is not doubt and other.attempt.prompt_key == doubt.attempt.prompt_key:
-                theirs = await self._target(other)
-                if theirs.from_at <= target.until_at and target.from_at <= theirs.until_at:
-                    return f"{other.attempt.address} is unsure too, with the same prompt"
+        stranger = await self._stranger(target, scan)  # first, since what follows must hold when it is decided
+        for other in self._others(doubt, target, AttemptState.UNSURE):
+            if self._may_have(other, doubt, alike[0]) is not False:
+                return f"{other.address} is unsure too, with the same prompt"
         if held := self._work.ledger.claimed().get(alike[0].task_id):
             return f"{held}, which is held, may have made it"
+        return stranger
+
+    async def _stranger(self, target: Sought, scan: Scan) -> str | None:
+        """Say which other task has the same words and is nobody's here."""
         known = self._work.ledger.jobs_of_tasks()
         for row in witnesses(scan.rows.values(), known, target)[:WITNESSES]:
             if compare(row, await self._task(row), target).asks_the_same:
                 return f"task {row.task_id}, which nobody here made, has the same prompt"
         return None
+
+    def _awaited(self, doubt: Doubt, target: Sought, found: Sequence[Candidate]) -> str | None:
+        """Say what will be known soon and tells whose the one task is that looks alike."""
+        alike = [each.row for each in found if each.finding is Finding.ALIKE]
+        if len(alike) != 1:
+            return None
+        for other in self._others(doubt, target, AttemptState.INTENDED):
+            return f"what becomes of the create of {other.address}, which has the same prompt"
+        for other in self._others(doubt, target, AttemptState.UNSURE):
+            if self._is_looked_for(other) and self._may_have(other, doubt, alike[0]) is None:
+                return f"whether the account of {other.address}, which has the same prompt, is the same"
+        return None
+
+    def _others(self, doubt: Doubt, target: Sought, state: AttemptState) -> list[UnsureAttempt]:
+        """Return other attempts, at any provider, that may have made what this one may: two may share an account."""
+        found = []
+        for other in self._work.ledger.in_doubt_with(doubt.attempt.prompt_key, state):
+            theirs = sought(
+                other,
+                skew_seconds=self._skew_seconds(),
+                settle_seconds=self._lane.provider.settle_seconds,
+                over_at=self._service_now(),
+            )
+            overlap = theirs.from_at <= target.until_at and target.from_at <= theirs.until_at
+            if other.id != doubt.attempt.id and overlap:
+                found.append(other)
+        return found
+
+    def _is_looked_for(self, other: UnsureAttempt) -> bool:
+        lane = self._work.lanes.get(other.provider)
+        return lane is not None and not lane.doubts.given_up and other.id in lane.doubts.open
+
+    def _may_have(self, other: UnsureAttempt, doubt: Doubt, row: TaskRow) -> bool | None:
+        """Say whether another attempt's account has a task that this one may have made; None: not known so far."""
+        if other.provider == self._lane.provider.name:
+            return True
+        listed = self._work.lanes[other.provider].doubts.listed if self._is_looked_for(other) else None
+        if listed is not None and row.task_id in listed.tasks:
+            return True
+        settled_at = doubt.answered + self._lane.provider.settle_seconds
+        return None if listed is None or listed.began < settled_at else False
 
     # What follows
 

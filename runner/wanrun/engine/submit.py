@@ -14,6 +14,7 @@ import trio
 from wanrun.client import create_body, failed_task_verdict
 from wanrun.engine.again import is_due_again, make_again
 from wanrun.engine.evidence import asked_of
+from wanrun.engine.occupied import check_places
 from wanrun.engine.patience import Patience
 from wanrun.engine.prepare import Prepared, Preparer
 from wanrun.engine.stop import stop_code
@@ -80,6 +81,7 @@ async def _prepare_jobs(work: Work, sender: trio.MemorySendChannel[_Slot], place
 async def _prepare_one(work: Work, preparer: Preparer, slot: _Slot, at_once: trio.CapacityLimiter) -> None:
     async with at_once:
         try:
+            check_places(work, slot.job)
             slot.prepared = await preparer.prepare(slot.job)
         except (SourceError, JobRefused) as exc:
             with work.ledger.transaction():
@@ -176,7 +178,7 @@ async def _create_once(work: Work, lane: Lane, prepared: Prepared) -> Throttled 
         attempt = ledger.intend(
             job.entry,
             prompt_key=_prompt_key(job),
-            asked=asked_of(job.planned.job),
+            asked=asked_of(job.planned.job, input_seconds=prepared.input_seconds),
             skew_seconds=lane.skew_seconds(work.world.now()),
             replaces=job.replaces,
         )
@@ -196,7 +198,7 @@ async def _create_once(work: Work, lane: Lane, prepared: Prepared) -> Throttled 
         except JobRefused as exc:
             _refused(work, job, attempt, exc)
         except Unsure as exc:
-            _unsure(work, lane, job, attempt, str(exc), request_id=exc.request_id, began=began)
+            _unsure(work, lane, job, attempt, str(exc), request_id=exc.request_id, began=began, broken=True)
         else:
             _accepted(work, lane, job, attempt, created)
     if reply.cancelled_caught:
@@ -240,10 +242,18 @@ def _refused(work: Work, job: OpenJob, attempt: int, exc: JobRefused) -> None:
 
 
 def _unsure(
-    work: Work, lane: Lane, job: OpenJob, attempt: int, message: str, *, request_id: str | None, began: float
+    work: Work,
+    lane: Lane,
+    job: OpenJob,
+    attempt: int,
+    message: str,
+    *,
+    request_id: str | None,
+    began: float,
+    broken: bool = False,
 ) -> None:
     waited_seconds = trio.current_time() - began
     with work.ledger.transaction():
-        work.ledger.unsure(attempt, message, request_id=request_id, after_seconds=waited_seconds)
+        work.ledger.unsure(attempt, message, request_id=request_id, after_seconds=waited_seconds, broken=broken)
         work.emit(EventName.JOB_UNSURE, job, message=message)
     work.doubt(lane, attempt, job)

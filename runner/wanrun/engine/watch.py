@@ -38,8 +38,10 @@ async def watch_tasks(work: Work, lane: Lane) -> None:
     watcher = _Watcher(work, lane)
     try:
         if not work.waits:
-            await watcher.look_at_all()
-            lane.looked.set()
+            try:
+                await watcher.look_at_all()
+            finally:  # also when the time is over meanwhile
+                lane.looked.set()
         while work.open:
             if lane.in_flight:
                 await watcher.look_when_due()

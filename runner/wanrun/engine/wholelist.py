@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,10 +56,10 @@ class WholeList:
         totals: set[int] = set()
         for number in range(1, PAGES_AT_MOST + 1):
             page = await self._page(number)
+            had = len(rows)
             rows |= {row.task_id: row for row in page.rows}
             totals.add(page.total)
-            pages = max(page.total_pages, math.ceil(page.total / self._size))
-            if not page.rows or len(rows) >= page.total or number >= pages:
+            if len(rows) == had or len(rows) >= page.total:  # not by pages: it may give fewer rows than asked for
                 break
         return rows, totals
 

@@ -10,8 +10,9 @@ import trio
 
 from wanrun.engine.again import make_again
 from wanrun.engine.doubts import Doubt, Doubts
+from wanrun.engine.evidence import AIR_SECONDS
 from wanrun.events import Event, EventName
-from wanrun.ledger import AttemptState
+from wanrun.ledger import GOOD, AttemptState
 from wanrun.limits import RateLimiter
 from wanrun.redaction import redacted_json
 from wanrun.types import Action
@@ -55,8 +56,8 @@ class OpenJob:
         """The attempt whose good result a person wants made once more; None for every other job."""
         if self.planned is None or self.planned.entry is None or self.planned.action is not Action.SUBMIT:
             return None
-        attempt = self.planned.entry.attempt
-        return attempt.id if attempt is not None and attempt.state is AttemptState.FETCHED else None
+        good = self.planned.entry.good
+        return good.id if good is not None else None
 
 
 @dataclass(slots=True)
@@ -176,15 +177,17 @@ class Work:
         job, now = self.open.get(unsure.entry), self.world.now()
         if job is not None:
             lane.flight.acquire_on_behalf_of_nowait(("entry", job.entry))
-        ours = lane.skew_seconds(now) or 0.0
-        theirs = unsure.skew_seconds if unsure.skew_seconds is not None else ours
-        waited_seconds = max(0.0, now + ours - (unsure.answered_at + theirs))
-        lane.doubts.add(Doubt(unsure, job, trio.current_time() - waited_seconds))
+        ours, waited_seconds = lane.skew_seconds(now), 0.0
+        if ours is not None and unsure.skew_seconds is not None:  # else our clock may have been set meanwhile
+            heard_at = unsure.intended_at + AIR_SECONDS if unsure.broken_at is None else unsure.broken_at
+            waited_seconds = max(0.0, now + ours - (heard_at + unsure.skew_seconds))
+        over_at = math.inf if ours is None else now + ours
+        lane.doubts.add(Doubt(unsure, job, trio.current_time() - waited_seconds, over_at))
 
     def doubt(self, lane: Lane, attempt: int, job: OpenJob) -> None:
         """Let reconciling settle an attempt that has just become unsure; or another run, if this one has given up."""
         unsure = next(each for each in self.ledger.unsure_attempts() if each.id == attempt)
-        lane.doubts.add(Doubt(unsure, job, trio.current_time()))
+        lane.doubts.add(Doubt(unsure, job, trio.current_time(), lane.now(self.world)))
         if lane.doubts.given_up:
             self.settle(job)
 
@@ -216,12 +219,10 @@ class Work:
 
     def is_room_awaited(self, job: OpenJob) -> bool:
         """Say whether there is no room for a job yet, and something that money is set aside for has not ended."""
-        if not self.waits:
+        if not self.waits or self.budget.has_room(job):
             return False
         if self.budget.is_behind(job):
             return True
-        if self.budget.has_room(job):
-            return False
         others = set(self.open) - {job.entry}
         return any(self.ledger.attempts_in(state, others) for state in UNENDED)
 
@@ -274,10 +275,10 @@ class Work:
 
         An earlier take of a job is not counted for one that a person wants made once more.
         """
-        replaced = {job.entry: job.replaces or 0 for job in jobs if job.entry not in flying}
-        paid = (AttemptState.SUCCEEDED, AttemptState.FETCHED)
-        found = [attempt for state in paid for attempt in self.ledger.attempts_in(state, replaced)]
-        return sorted(replaced.keys() - {attempt.entry for attempt in found if attempt.id > replaced[attempt.entry]})
+        waiting = {job.entry: job.replaces for job in jobs if job.entry not in flying}
+        standing = [entry.attempt for entry in self.ledger.entries() if entry.id in waiting and entry.attempt]
+        paid = {each.entry for each in standing if each.state in GOOD and each.id != waiting[each.entry]}
+        return sorted(waiting.keys() - paid)
 
     def _close_if_done(self) -> None:
         if self.open:

@@ -7,12 +7,25 @@
 from __future__ import annotations
 
 from wanrun.ledger.lock import LedgerLock
-from wanrun.ledger.rows import FLYING, Attempt, AttemptState, DeliveryRow, Entry, UnsureAttempt
+from wanrun.ledger.rows import (
+    FLYING,
+    FREE,
+    GOOD,
+    RESULT_LIFE_SECONDS,
+    Attempt,
+    AttemptState,
+    DeliveryRow,
+    Entry,
+    UnsureAttempt,
+)
 from wanrun.ledger.spending import Spent
 from wanrun.ledger.store import Ledger
 
 __all__ = [
     "FLYING",
+    "FREE",
+    "GOOD",
+    "RESULT_LIFE_SECONDS",
     "Attempt",
     "AttemptState",
     "DeliveryRow",

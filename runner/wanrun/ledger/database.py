@@ -199,6 +199,7 @@ def sqlite_errors(name: str) -> Iterator[None]:
         advice = next((words for start, words in _ADVICE.items() if code.startswith(start)), None)
         error = LedgerError(f"{name}: {exc}; {advice}" if advice else f"{name}: {exc}")
         error.is_busy = code == "SQLITE_BUSY"
+        error.is_corrupt, error.is_foreign = code.startswith("SQLITE_CORRUPT"), code == "SQLITE_NOTADB"
         if advice or error.is_busy:
             error.exit_code = ExitCode.UNFINISHED
         raise error from exc

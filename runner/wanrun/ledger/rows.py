@@ -37,6 +37,10 @@ class AttemptState(StrEnum):
 
 #: A task is known, and its result is not here yet: paid, or about to be, and gone a day later.
 FLYING = (AttemptState.IN_FLIGHT, AttemptState.SUCCEEDED)
+#: A task was paid for, and its result is here or can be had.
+GOOD = (AttemptState.SUCCEEDED, AttemptState.FETCHED)
+#: Nothing was billed, or a person has set it aside: another one may follow.
+FREE = (AttemptState.WITHDRAWN, AttemptState.REFUSED, AttemptState.FAILED, AttemptState.DISMISSED)
 RESULT_LIFE_SECONDS = 24 * 3600  #: for which the service tells of a task
 
 
@@ -69,6 +73,18 @@ class Attempt:
     def made_at(self) -> float:
         """When its create left, by the service's clock as far as that is known: ours may have been set since."""
         return self.intended_at + (self.skew_seconds or 0.0)
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The tasks that reconciling has found for an unsure or held one, and could not decide about."""
+        found = (self.evidence or {}).get("candidates")
+        return tuple(str(each["task"]) for each in found if isinstance(each, dict)) if isinstance(found, list) else ()
+
+    @property
+    def why(self) -> str:
+        """Why it ended as it did, in the service's words with their code; may be empty."""
+        code = f" ({self.code})" if self.code else ""
+        return f"{self.message or ''}{code}"
 
     @property
     def gone_at(self) -> float | None:
@@ -119,6 +135,12 @@ class UnsureAttempt:
     request_id: str | None
     asked: Mapping[str, JSON] | None  #: as `intend` was told; None: made by an older wanrun
 
+    @property
+    def broken_at(self) -> float | None:
+        """When an answer of no use came; None: it was waited for in vain, and the service may have gone on."""
+        after = (self.asked or {}).get("broken_after_seconds")
+        return self.intended_at + after if isinstance(after, int | float) else None
+
 
 def unsure_from(row: sqlite3.Row) -> UnsureAttempt:
     """Build an unsure attempt from a row that has its fields as columns."""
@@ -141,7 +163,7 @@ class DeliveryRow:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A job as it was asked for, with its latest attempt and all its deliveries."""
+    """A job as it was asked for, with all its attempts and deliveries."""
 
     id: int
     address: str
@@ -152,8 +174,39 @@ class Entry:
     unprepared: str | None
     moved_from: str | None = None
     wanted_at: float = 0.0  #: when a run last asked for it
-    attempt: Attempt | None = None
+    attempts: tuple[Attempt, ...] = ()  #: oldest first
     deliveries: tuple[DeliveryRow, ...] = ()
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The attempt that stands: the latest; or, if that is a further take that came to nothing, the one before."""
+        newest = self.attempts[-1] if self.attempts else None
+        if newest is None or newest.state not in FREE or self._is_due(newest):
+            return newest
+        return next((attempt for attempt in reversed(self.attempts) if attempt.state not in FREE), newest)
+
+    def _is_due(self, newest: Attempt) -> bool:
+        return self.unprepared is None and (newest.again or newest.state is AttemptState.DISMISSED)
+
+    @property
+    def good(self) -> Attempt | None:
+        """The latest attempt whose result is here or can be had; a person may want it made once more."""
+        return next((attempt for attempt in reversed(self.attempts) if attempt.state in GOOD), None)
+
+    @property
+    def in_vain(self) -> str | None:
+        """Why a further take came to nothing, if the good one before it stands."""
+        if self.attempt is None or self.attempt.state not in GOOD:
+            return None
+        if self.unprepared is not None:
+            return self.unprepared
+        newest = self.attempts[-1]
+        return None if newest is self.attempt else newest.why
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether nothing was ever made of it, so that an entry with more to show may take its place."""
+        return all(attempt.state is AttemptState.WITHDRAWN for attempt in self.attempts)
 
     def delivery(self, options_digest: str) -> DeliveryRow | None:
         """Return what became of the current artifact at one destination; None where nothing was tried."""

@@ -141,7 +141,7 @@ _LATEST_OF = (
     " AND id IN (SELECT max(id) FROM attempts WHERE entry IN (SELECT value FROM json_each(:entries)) GROUP BY entry)"
 )
 _UNPRICED = (
-    "SELECT attempts.id, provider, model, usage, reserved, currency FROM attempts"  # noqa: S608  # constants
+    "SELECT attempts.id, attempts.provider, model, usage, reserved, currency FROM attempts"  # noqa: S608  # constants
     " JOIN entries ON entries.id = attempts.entry"
     f" WHERE {_MAY_COST} AND cost IS NULL AND (reserved IS NULL OR usage IS NOT NULL) ORDER BY attempts.id"
 )

@@ -104,6 +104,8 @@ ALTER TABLE attempts ADD COLUMN evidence TEXT;      -- JSON: what was found of a
 ALTER TABLE attempts ADD COLUMN reserved INTEGER;   -- what it may cost at most, set aside before the POST; millionths
 ALTER TABLE attempts ADD COLUMN cost INTEGER;       -- what it did cost, by its usage; millionths, null until known
 ALTER TABLE attempts ADD COLUMN currency TEXT;      -- of both, such as CNY
+ALTER TABLE attempts ADD COLUMN provider TEXT;      -- where its create went; the entry's is that of its next one
+UPDATE attempts SET provider = (SELECT provider FROM entries WHERE entries.id = attempts.entry);
 """
 
 #: MIGRATIONS[n] turns version n into version n + 1; `PRAGMA user_version` says where a file stands.

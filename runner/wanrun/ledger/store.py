@@ -14,6 +14,9 @@ from wanrun.errors import LedgerError
 from wanrun.ledger.deliveries import Deliveries
 from wanrun.ledger.rows import (
     ATTEMPT_COLUMNS,
+    FREE,
+    GOOD,
+    RESULT_LIFE_SECONDS,
     Attempt,
     AttemptState,
     DeliveryRow,
@@ -80,27 +83,30 @@ class Ledger(Spending, Deliveries):
     # Entries
 
     def entries(self) -> list[Entry]:
-        """Return every entry with its latest attempt and its deliveries, oldest first."""
-        attempts = {
-            row["entry"]: attempt_from(row)
-            for row in self._read(f"SELECT {ATTEMPT_COLUMNS} FROM attempts ORDER BY id")  # noqa: S608  # constant
-        }
+        """Return every entry with its attempts and deliveries, oldest first."""
+        attempts: dict[int, list[Attempt]] = {}
+        for row in self._read(f"SELECT {ATTEMPT_COLUMNS} FROM attempts ORDER BY id"):  # noqa: S608  # constant
+            attempts.setdefault(row["entry"], []).append(attempt_from(row))
         deliveries: dict[int, list[DeliveryRow]] = {}
         for row in self._read(_DELIVERIES):
             deliveries.setdefault(row["entry"], []).append(DeliveryRow(**dict(row)))
         return [
-            Entry(**dict(row), attempt=attempts.get(row["id"]), deliveries=tuple(deliveries.get(row["id"], ())))
+            Entry(
+                **dict(row),
+                attempts=tuple(attempts.get(row["id"], ())),
+                deliveries=tuple(deliveries.get(row["id"], ())),
+            )
             for row in self._read(f"{_ENTRIES} ORDER BY id")
         ]
 
     def entry(self, entry: int) -> Entry:
-        """Return one entry with its latest attempt and its deliveries."""
+        """Return one entry with its attempts and deliveries."""
         (row,) = self._read(f"{_ENTRIES} WHERE id = :entry", entry=entry)
-        latest = self._read(f"SELECT {ATTEMPT_COLUMNS} {_OF_ENTRY}", entry=entry)  # constants
+        attempts = self._read(f"SELECT {ATTEMPT_COLUMNS} {_OF_ENTRY}", entry=entry)  # constants
         deliveries = self._read(f"{_DELIVERIES} WHERE entry = :entry", entry=entry)
         return Entry(
             **dict(row),
-            attempt=attempt_from(latest[0]) if latest else None,
+            attempts=tuple(attempt_from(attempt) for attempt in attempts),
             deliveries=tuple(DeliveryRow(**dict(delivery)) for delivery in deliveries),
         )
 
@@ -172,6 +178,10 @@ class Ledger(Spending, Deliveries):
         """Return every attempt that is unsure, of whatever spec, oldest first."""
         return [unsure_from(row) for row in self._read(_UNSURE)]
 
+    def in_doubt_with(self, prompt_key: str, state: AttemptState) -> list[UnsureAttempt]:
+        """Return every attempt with these words, at whatever provider, that is unsure or whose create is in the air."""
+        return [unsure_from(row) for row in self._read(_ALIKE, prompt_key=prompt_key, state=state.value)]
+
     def claimed(self) -> dict[str, str]:
         """Return the tasks that held attempts may have made, by id, each with the address of such a job."""
         found: dict[str, str] = {}
@@ -208,25 +218,25 @@ class Ledger(Spending, Deliveries):
         """Record, before a POST leaves, that it will; a try surely made in vain before counts as the same attempt.
 
         `asked` is what a task of the account's list can later be compared with, `skew_seconds` the service's clock
-        minus ours, if known. `replaces` is the entry's latest attempt if that ended well and a person wants another.
+        minus ours, if known. `replaces` is the entry's good attempt, if a person wants another.
 
         Raises `LedgerError` when the entry has an attempt that is, or may be, a paid task.
         """
         with self.transaction():
-            rows = self._read(f"SELECT id, state {_OF_ENTRY}", entry=entry)  # constant
-            state = AttemptState(rows[0]["state"]) if rows else None
-            once_more = state is AttemptState.FETCHED and rows[0]["id"] == replaces
-            if state not in _MAY_INTEND and not once_more:
-                raise LedgerError(f"{self._name}: entry {entry} already has an attempt that is {state}")
+            known = self.entry(entry)
+            stands, newest = known.attempt, known.attempts[-1] if known.attempts else None
+            once_more = stands is not None and stands.state in GOOD and stands.id == replaces
+            if stands is not None and stands.state not in FREE and not once_more:
+                raise LedgerError(f"{self._name}: entry {entry} already has an attempt that is {stands.state}")
             values = {
                 "prompt_key": prompt_key,
                 "at": self._now(),
                 "asked": json.dumps(dict(asked)) if asked is not None else None,
                 "skew": skew_seconds,
             }
-            if state is AttemptState.WITHDRAWN:
-                self._write(_INTEND_AGAIN, id=rows[0]["id"], **values)
-                return int(rows[0]["id"])
+            if newest is not None and newest.state is AttemptState.WITHDRAWN:
+                self._write(_INTEND_AGAIN, id=newest.id, **values)
+                return newest.id
             return self._write(_INTEND, entry=entry, **values)
 
     def withdrawn(self, attempt: int, message: str) -> None:
@@ -242,16 +252,25 @@ class Ledger(Spending, Deliveries):
             self._write("UPDATE attempts SET again = :again WHERE id = :id", id=attempt, again=int(again))
 
     def unsure(
-        self, attempt: int, message: str, *, request_id: str | None, after_seconds: float | None = None
+        self,
+        attempt: int,
+        message: str,
+        *,
+        request_id: str | None,
+        after_seconds: float | None = None,
+        broken: bool = False,
     ) -> None:
         """Record that whether a create made a task is not known.
 
         `after_seconds` is how long it was waited for, by a clock that nobody sets; None: until now, as far as known.
+        `broken`: something came then, and was of no use; else the service may have gone on with it.
         """
         with self.transaction():
             self._answer(attempt, AttemptState.UNSURE, message=message, request_id=request_id)
             if after_seconds is not None:
                 self._write(_ANSWERED_AFTER, id=attempt, seconds=after_seconds)
+            if broken:
+                self._write(_BROKEN_AFTER, id=attempt, seconds=after_seconds)
 
     def looked_for(self, attempt: int, evidence: Mapping[str, JSON]) -> None:
         """Record what reconciling has found of an unsure attempt so far, and what it waits for."""
@@ -266,6 +285,23 @@ class Ledger(Spending, Deliveries):
     def accepted(self, attempt: int, *, task_id: str, request_id: str | None) -> None:
         """Record the task that a create made; raises `LedgerError` when another attempt has that task already."""
         self._answer(attempt, AttemptState.IN_FLIGHT, task_id=task_id, request_id=request_id)
+
+    def adopted(self, attempt: Attempt, task_id: str) -> None:
+        """Record that a person says which task is a job's; raises `LedgerError` as `accepted` does.
+
+        A task that the attempt had before keeps its cost, in an attempt set aside. An attempt whose own task would be
+        forgotten by the service now is dated anew: a person has just seen this one, so it is younger; unless
+        reconciling has found it before.
+        """
+        with self.transaction():
+            if attempt.task_id in (None, task_id):
+                self.accepted(attempt.id, task_id=task_id, request_id=None)
+                is_over = self._now() > attempt.intended_at + RESULT_LIFE_SECONDS
+                if is_over and attempt.task_id is None and task_id not in attempt.candidates:
+                    self._write(_MADE_NOW, id=attempt.id, at=self._now())
+            else:
+                self.ended(attempt.id, AttemptState.DISMISSED, f"set aside for task {task_id}")
+                self._write(_ADOPT, id=attempt.id, task_id=task_id, at=self._now())
 
     def _answer(
         self,
@@ -386,32 +422,36 @@ def _columns(event: Event) -> dict[str, object]:
 
 
 _NOTE = "INSERT INTO events (run, at, name, job, data) VALUES (:run, :at, :name, :job, :data)"
-_MAY_INTEND = {
-    None,
-    AttemptState.WITHDRAWN,
-    AttemptState.REFUSED,
-    AttemptState.FAILED,
-    AttemptState.DISMISSED,
-}
 
 _ENTRIES = "SELECT id, address, fingerprint, spec_path, provider, model, unprepared, moved_from, wanted_at FROM entries"
 _DELIVERIES = "SELECT entry, artifact_sha256, options_digest, sink, place, state, message FROM deliveries"
-_OF_ENTRY = "FROM attempts WHERE entry = :entry ORDER BY id DESC LIMIT 1"
+_OF_ENTRY = "FROM attempts WHERE entry = :entry ORDER BY id"
 _INTEND = (
-    "INSERT INTO attempts (entry, state, prompt_key, intended_at, asked, skew_seconds)"
-    " VALUES (:entry, 'intended', :prompt_key, :at, :asked, :skew)"
+    "INSERT INTO attempts (entry, provider, state, prompt_key, intended_at, asked, skew_seconds)"
+    " VALUES (:entry, (SELECT provider FROM entries WHERE id = :entry), 'intended', :prompt_key, :at, :asked, :skew)"
 )
 _INTEND_AGAIN = (
     "UPDATE attempts SET state = 'intended', tries = tries + 1, prompt_key = :prompt_key, intended_at = :at,"
+    " provider = (SELECT provider FROM entries WHERE entries.id = attempts.entry),"
     " asked = :asked, skew_seconds = :skew, answered_at = NULL, request_id = NULL, message = NULL, evidence = NULL"
     " WHERE id = :id"
 )
-_ANSWERED_AFTER = "UPDATE attempts SET answered_at = intended_at + :seconds WHERE id = :id"
-_UNSURE = (
-    "SELECT attempts.id, entry, address, provider, model, prompt_key, intended_at, answered_at, skew_seconds,"
-    " request_id, asked FROM attempts JOIN entries ON entries.id = attempts.entry"
-    " WHERE state = 'unsure' ORDER BY attempts.id"
+_ADOPT = (
+    "INSERT INTO attempts"
+    " (entry, provider, state, prompt_key, intended_at, answered_at, task_id, asked, reserved, currency)"
+    " SELECT entry, provider, 'in_flight', prompt_key, :at, :at, :task_id, asked, reserved, currency"
+    " FROM attempts WHERE id = :id"
 )
+_MADE_NOW = "UPDATE attempts SET intended_at = :at, skew_seconds = NULL WHERE id = :id"
+_ANSWERED_AFTER = "UPDATE attempts SET answered_at = intended_at + :seconds WHERE id = :id"
+_BROKEN_AFTER = "UPDATE attempts SET asked = json_set(asked, '$.broken_after_seconds', :seconds) WHERE id = :id"
+_SOUGHT = (
+    "SELECT attempts.id, entry, address, attempts.provider, model, prompt_key, intended_at,"
+    " coalesce(answered_at, intended_at) AS answered_at, skew_seconds, request_id, asked"
+    " FROM attempts JOIN entries ON entries.id = attempts.entry"
+)
+_UNSURE = f"{_SOUGHT} WHERE state = 'unsure' ORDER BY attempts.id"
+_ALIKE = f"{_SOUGHT} WHERE state = :state AND prompt_key = :prompt_key ORDER BY attempts.id"
 _CLAIMED = (
     "SELECT evidence, address FROM attempts JOIN entries ON entries.id = attempts.entry"
     " WHERE state = 'held' AND evidence IS NOT NULL"
@@ -427,7 +467,7 @@ _IN_DOUBT = (
 _SHOWN = (
     "SELECT task_id FROM attempts WHERE task_id IS NOT NULL AND task_status IS NOT NULL"
     " AND intended_at + coalesce(skew_seconds, :skew) BETWEEN :from_at AND :until_at"
-    " AND entry IN (SELECT id FROM entries WHERE provider = :provider)"
+    " AND provider = :provider AND state IN ('in_flight', 'succeeded', 'fetched')"
 )
 _SAME = (
     "FROM entries WHERE address = :address AND id <> :entry"
@@ -443,5 +483,6 @@ _MOVE = (
 )
 _RECENT_SECONDS = (
     "SELECT ended_at - started_at AS seconds FROM attempts JOIN entries ON entries.id = attempts.entry"
-    " WHERE provider = :provider AND model = :model AND ended_at >= started_at ORDER BY attempts.id DESC LIMIT :count"
+    " WHERE attempts.provider = :provider AND model = :model AND ended_at >= started_at"
+    " ORDER BY attempts.id DESC LIMIT :count"
 )

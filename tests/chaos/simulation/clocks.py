@@ -40,8 +40,8 @@ class Clocks:
             await trio.sleep(chance.expovariate(1 / STEP_EVERY_SECONDS))
 
 
-async def at_any_time(chance: random.Random, every_seconds: float, happen: Callable[[], None]) -> None:
-    """Let something happen again and again, so many seconds apart on average, until cancelled."""
-    while True:
+async def at_any_time(chance: random.Random, every_seconds: float, times: int, happen: Callable[[], None]) -> None:
+    """Let something happen so often, so many seconds apart on average, or until cancelled."""
+    for _ in range(times):
         await trio.sleep(chance.expovariate(1 / every_seconds))
         happen()

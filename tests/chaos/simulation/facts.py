@@ -7,7 +7,7 @@ from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from chaos.simulation.clocks import DAY, STARTS_AT
+from chaos.simulation.clocks import DAY, HOUR, STARTS_AT
 from chaos.simulation.story import letter_at
 from wanrun.emulator.calls import Kind
 from wanrun.types import State
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wanrun.outcome import JobOutcome
 
 LONGEST_DOUBT_SECONDS = 140.0  #: in the air, settling, and the margins of clocks
+LONGEST_LOOK_SECONDS = 22 * HOUR  #: after which a task may not be told of any more
 MOST_SECONDS = 20  #: of input and output, that a task is billed for
 
 
@@ -76,6 +77,23 @@ def ambiguous(history: History) -> set[Letter]:
     return forgotten | {_asked(sent) for sent in doubtful_creates(history)}
 
 
+def no_reason_to_hold(letter: Letter, history: History) -> str | None:
+    """Say what speaks against holding a job; None when there is a reason to."""
+    if any(letter_of(task) == letter and task.unknown_at is not None for task in ours(history)):
+        return None
+    doubts = list(in_doubt_at(letter, history))
+    if not doubts:
+        return "every create for it was answered"
+    prompt = history.story.prompt(letter)
+    creates = [sent for sent in history.network.sent if sent.kind is Kind.CREATE]
+    asked = sum(history.story.prompt(_asked(sent)) == prompt for sent in creates)
+    foreign = sum(account.tasks[task].prompt == prompt for account in history.accounts for task in account.foreign)
+    too_late = history.ended_at - min(doubts) > LONGEST_LOOK_SECONDS
+    if asked + foreign > 1 or too_late or history.story.clock_steps:  # and so nobody knows when the create was
+        return None
+    return "nobody else asked for its words, and there was time to look for its task"
+
+
 def doubtful_creates(history: History) -> Iterator[Sent]:
     """Yield the creates after which the program could not know whether they had made a task."""
     creates = (sent for sent in history.network.sent if sent.kind is Kind.CREATE)
@@ -100,12 +118,14 @@ def dearest(history: History) -> Decimal:
     return MOST_SECONDS * max(map(Decimal, map(str, prices)))
 
 
-def is_conflict(job: JobOutcome, history: History) -> bool:
-    """Say whether a job waits for a person to clear its place.
+def is_up_to_a_person(job: JobOutcome, history: History) -> bool:
+    """Say whether a job waits for a person to clear its place, or to put back what somebody has cleared away.
 
-    That may happen when a life died between a sink's work and its receipt, and what it delivered was then renamed
+    The first may happen when a life died between a sink's work and its receipt, and what it delivered was then renamed
     away from the place, more than once.
     """
+    if job.state is State.TO_DELIVER and history.cleared:
+        return True
     there = history.videos().get(history.place(job.address))
     renamed = history.story.changes_specs and bool(history.died_at)
-    return renamed and job.state is State.TO_DELIVER and there is not None
+    return renamed and job.state in (State.TO_DELIVER, State.FAILED) and there is not None

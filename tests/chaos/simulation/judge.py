@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from chaos.simulation.clocks import STARTS_AT
 from chaos.simulation.facts import (
-    ambiguous,
     dearest,
     early_dead,
-    is_conflict,
+    is_up_to_a_person,
     left_behind,
     letter_of,
     lookalikes,
+    no_reason_to_hold,
     ours,
 )
 from wanrun.emulator.calls import Kind
@@ -123,9 +123,10 @@ def all_rest(history: History) -> Iterator[str]:
     is_too_dear = history.final.exit_code is ExitCode.STOPPED_BY_BUDGET
     for job in history.final.jobs:
         waits = is_too_dear and job.state in WAITING
-        if job.state not in RESTS and not waits and not is_conflict(job, history):
+        if job.state not in RESTS and not waits and not is_up_to_a_person(job, history):
             yield f"{job.address} is still {job.state} in the end: {job.why}"
-        if job.state is State.FAILED and history.jobs[job.address] not in failing:
+        made_to = history.jobs[job.address] in failing or is_up_to_a_person(job, history)
+        if job.state is State.FAILED and not made_to:
             yield f"{job.address} has failed, and no task of it did: {job.why}"
 
 
@@ -162,11 +163,14 @@ def budget_kept(history: History) -> Iterator[str]:
 
 
 def held_for_a_reason(history: History) -> Iterator[str]:
-    """A job is held only if the reply to a create for what it asks was missing, or the service lost the task."""
-    doubtful = ambiguous(history).union(*(history.letters_by_life[life] for life in history.died_at))
+    """A job is held only if the reply to a create for what it asks was missing, and nothing else can tell.
+
+    That is: others asked for the same words, or it was not looked for in time, or somebody set the clock, or the
+    service denies its own task.
+    """
     for job in history.final.jobs:
-        if job.state is State.HELD and history.jobs[job.address] not in doubtful:
-            yield f"{job.address} is held for nothing: {job.why}"
+        if job.state is State.HELD and (missing := no_reason_to_hold(history.jobs[job.address], history)):
+            yield f"{job.address} is held although {missing}: {job.why}"
 
 
 def codes_for(outcome: Outcome) -> Iterator[ExitCode]:
@@ -178,8 +182,8 @@ def codes_for(outcome: Outcome) -> Iterator[ExitCode]:
         yield ExitCode.LOST
     if State.TO_DELIVER in states:  # something else is in the place
         yield ExitCode.ATTENTION
-    if outcome.reasons:
-        yield from [ExitCode.STOPPED_BY_SERVICE, ExitCode.STOPPED_BY_BUDGET]
+    if outcome.reasons:  # an earlier version that is held, too
+        yield from [ExitCode.STOPPED_BY_SERVICE, ExitCode.STOPPED_BY_BUDGET, ExitCode.ATTENTION]
         yield from [] if grave else [ExitCode.UNFINISHED]
 
 

@@ -28,6 +28,7 @@ from wanrun.engine.world import World
 from wanrun.errors import ExitCode
 from wanrun.project import open_project
 from wanrun.registry import load_catalog
+from wanrun.types import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 HOSTS = {"default": "dashscope-intl.aliyuncs.com", "second": "dashscope.aliyuncs.com"}
 LONGEST_LIFE_SECONDS = 30 * HOUR
 LONGEST_TROUBLE_SECONDS = 100.0  #: that other programs go on after a life
+WAITING = {State.NEW, State.CHANGED, State.MOVED}
+FOREIGN_TASKS = 40  #: that other programs make during a life, at most
 STARTING_SECONDS = 0.3  #: that a process takes before it does anything
 RESTING_SECONDS = (0.0, 100.0, 100.0, 100.0, 100.0, DAY + HOUR, 100.0, 100.0, 100.0)  #: between the last runs
 
@@ -144,7 +147,8 @@ class _Player:
             return
         for name, account in zip(story.providers, self.history.accounts, strict=True):
             chance = self._chance(f"foreign {name} {life}")
-            nursery.start_soon(at_any_time, chance, story.foreign_seconds, _foreign_task(account, story, chance))
+            happen = _foreign_task(account, story, chance)
+            nursery.start_soon(at_any_time, chance, story.foreign_seconds, FOREIGN_TASKS, happen)
 
     def _new_faults(self, script: list[dict[str, Any]]) -> None:
         for account in self.history.accounts:
@@ -205,9 +209,10 @@ def _foreign_task(account: Service, story: Story, chance: random.Random) -> Call
 
 def _is_worth_another(outcome: Outcome, before: Outcome | None) -> bool:
     """Say whether another run may move something: a job waits for more than a budget that has no room for it."""
-    if outcome.exit_code is ExitCode.STOPPED_BY_BUDGET:  # there is room when what was reserved has settled
-        return before is None or [job.state for job in outcome.jobs] != [job.state for job in before.jobs]
-    return any(job.exit_code is ExitCode.UNFINISHED for job in outcome.jobs) or bool(outcome.reasons)
+    waiting = [job for job in outcome.jobs if job.exit_code is ExitCode.UNFINISHED]
+    if outcome.exit_code is ExitCode.STOPPED_BY_BUDGET and all(job.state in WAITING for job in waiting):
+        return before is None or outcome.counts() != before.counts()  # there is room when what was reserved has settled
+    return bool(waiting) or bool(outcome.reasons)
 
 
 async def _end(life: Life, scope: trio.CancelScope, ending: Ending) -> None:

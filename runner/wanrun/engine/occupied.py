@@ -1,0 +1,51 @@
+"""Whether a job's result could be delivered at all, asked before anything is paid for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wanrun.errors import SourceError
+from wanrun.ledger.sidecars import BadSidecar, facts_of
+
+if TYPE_CHECKING:
+    from wanrun.engine.work import OpenJob, Work
+    from wanrun.plan import Destination
+
+SIDECAR_SUFFIX = ".json"
+
+
+def check_places(work: Work, job: OpenJob) -> None:
+    """Raise `SourceError` when a file is where a result would go and this ledger did not put it there for the job."""
+    assert job.planned is not None
+    for destination in job.planned.destinations:
+        kind = work.catalog.sinks[destination.sink.kind]
+        path = Path(destination.place)
+        if not kind.local or not path.is_absolute() or not path.exists():
+            continue
+        if not work.ledger.delivered_to(destination.recorded, address=job.address):
+            raise SourceError(_words(work, path, destination))
+
+
+def _words(work: Work, path: Path, destination: Destination) -> str:
+    where = f"nothing was paid: the sink {destination.sink.name} would write {path}, "
+    task = _task_of(path)
+    if task is None:
+        return f"{where}where there is another file; move it away or give the job another name"
+    if (owner := work.ledger.jobs_of_tasks().get(task)) is not None:  # a run died before it noted that it put it there
+        return (
+            f"{where}which holds the result of task {task}, made for {owner}; move it away or give the job another name"
+        )
+    return (
+        f"{where}which holds the result of task {task} that this ledger does not know; if the ledger was lost: "
+        "wanrun ledger rebuild, else move the file away"
+    )
+
+
+def _task_of(path: Path) -> str | None:
+    """Return the task that a sidecar beside a file names; None where there is none."""
+    try:
+        task = facts_of(path.with_name(f"{path.name}{SIDECAR_SUFFIX}")).get("task_id")
+    except (OSError, BadSidecar, ValueError):
+        return None
+    return task if isinstance(task, str) else None
