@@ -7,6 +7,8 @@
 #   make check   formatting, lint, types, import layers and the quick tests, in under a minute
 
 PYTHON ?= python3
+# One more than there are processors, since many tests wait for a process or a deadline.
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml README.md $(shell find runner plugins schemas -type f -not -name '*.pyc')
@@ -32,10 +34,10 @@ demo: $(VENV)/.installed
 	@$(BIN)/wanrun specs/quickstart.yaml --emulator
 
 test: $(VENV)/.installed $(VENV)/.developer
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 check: lint
-	$(BIN)/python -m pytest -q -n auto -m "not slow"
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow"
 
 lint: $(VENV)/.installed $(VENV)/.developer
 	$(BIN)/ruff format --check

@@ -101,9 +101,14 @@ async def test_every_event_of_a_hard_life_fits_the_schema(
     """Runs with every kind of trouble tell every event there is, each as the schema says."""
     sim = simulate(faults=TROUBLE, refused_keys=["sk-wrong"])
     (sim.folder / "out").mkdir()
-    (sim.folder / "out" / "taken.mp4").write_bytes(b"somebody else's")
+
+    def take_its_place(event: Event) -> None:
+        sim.events.append(event)
+        if event.name == "job_submitted" and event.job == "batch/taken":
+            (sim.folder / "out" / "taken.mp4").write_bytes(b"somebody else's")
+
     await sim.run(sim.clips("early", name="key.yaml"), key="sk-wrong")
-    await sim.run(sim.spec(SPEC))
+    await sim.run(sim.spec(SPEC), observe=take_its_place)
     lost = sim.clips("late", name="late.yaml")
     with trio.move_on_after(20):
         await sim.run(lost)

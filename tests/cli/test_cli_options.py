@@ -10,6 +10,8 @@ from cli_parts import FAST
 if TYPE_CHECKING:
     from cli_parts import Project
 
+pytestmark = pytest.mark.slow
+
 SLOW = ("--emulator", "--edit", "none", "--speed", "1")  #: tasks take minutes
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from wanrun.client import Client
 
+pytestmark = pytest.mark.slow
+
 GOOD: list[Any] = [
     {"output": {"task_status": "PENDING", "task_id": TASK}, "request_id": REQUEST},
     {

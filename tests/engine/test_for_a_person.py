@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Simulate = Callable[..., Simulation]
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3600.0
 LINE = "jobs: [{{id: {0}, prompt: {1}, media: [{{video: https://example.com/x.mp4}}]}}]"
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     Simulate = Callable[..., Simulation]
 
+pytestmark = pytest.mark.slow
+
 ARREARS = {"on": "create", "do": {"status": 400, "code": "Arrearage", "message": "please pay"}}
 UNFIT = {"on": "create", "do": {"fail": {"code": "DataInspectionFailed", "message": "no"}}}
 CLIP = "jobs:\n  - {{id: {0}, prompt: p, media: [{{video: https://example.com/x.mp4}}]}}\n"

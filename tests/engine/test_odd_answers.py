@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     Simulate = Callable[..., Simulation]
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3600.0
 DAY = 24 * HOUR
 REFUSALS = [

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     Simulate = Callable[..., Simulation]
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3600.0
 SETTLE, GAP = 60.0, 30.0  #: seconds, as the settings have them
 MADE: dict[str, Any] = {"lose_reply": True}
@@ -795,6 +797,7 @@ async def test_one_job_whose_creates_break_the_service_does_not_keep_the_others(
     assert (outcome.exit_code, states(outcome)) == (3, {"one": "new", "two": "done", "three": "done"})
 
 
+@pytest.mark.slow
 async def test_two_hundred_clips_with_one_prompt_run_as_fast_as_with_as_many_prompts(
     simulate: Simulate, autojump_clock: MockClock, tmp_path: Path
 ) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     Simulate = Callable[..., Simulation]
 
+pytestmark = pytest.mark.slow
+
 FAULT: dict[str, Any] = {"on": "create", "do": {"fail": {"code": "InternalError", "message": "again"}}}
 PASSING: dict[str, Any] = {"on": "create", "do": {"fail": {"code": "InternalError.Algo", "message": "once"}}}
 MEDIA = "media: [{video: https://example.com/one.mp4}]"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Simulate = Callable[..., Simulation]
 
+pytestmark = pytest.mark.slow
+
 ALL = tuple(f"j{number:02}" for number in range(12))
 
 

@@ -19,6 +19,8 @@ from wanrun.ledger.journal import MAGIC
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 #: More rows than SQLite keeps in memory, so that it writes to the file before the commit; then death.
 DYING = """
 import os, signal, sys

@@ -14,6 +14,8 @@ from wanrun.ledger.sidecars import MAX_BYTES, BadSidecar, Rescued, read_sidecar,
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 GOOD: dict[str, Any] = {
     "made_by": "wanrun",
     "sidecar_version": 1,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from safety_parts import Answer
 
+pytestmark = pytest.mark.slow
+
 MEMORY_BYTES = 24 * 1024 * 1024  #: more than any of these needs, less than what they are sent
 OK = b"HTTP/1.1 200 OK\r\n"
 CALLS: dict[str, Callable[[Client], Awaitable[object]]] = {

@@ -37,7 +37,7 @@ def modes(folder: Path) -> dict[str, str]:
 def test_what_we_keep_is_the_user_s_alone_whatever_the_umask(project: Project) -> None:
     """Ledger, lock, artifacts, the emulator's account and the events: nobody else reads them, even under umask 000."""
     spec = project.spec("one", "two")
-    project.write("wanrun.toml", "[providers.default]\npatience_seconds = 1\n" + SETTINGS)
+    project.write("wanrun.toml", SETTINGS.replace("settle_seconds", "patience_seconds = 1\nsettle_seconds", 1))
     cut = project.faults({"on": "download", "prompt": "prompt of two", "do": {"status": 503}})
 
     with project.emulator("--speed", "100000", *cut) as url:

@@ -23,6 +23,8 @@ from wanrun.mp4 import MAX_INDEX_BYTES, Mp4Error, read_mp4
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 5.0  #: that one file may take on a busy machine; the worst below takes a tenth of it
 MEMORY_BYTES = 3 * MAX_INDEX_BYTES
 

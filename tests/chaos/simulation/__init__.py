@@ -41,7 +41,7 @@ class Size:
     seed: int = 0
 
 
-CI = Size(seeds=700)
+CI = Size(seeds=500)
 FULL = Size(seeds=50_000)
 
 
