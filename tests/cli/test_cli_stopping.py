@@ -16,11 +16,20 @@ from cli_parts import COMMAND, FAST, wait_until
 from media_files import make_video
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cli_parts import Child, Project
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """Let children hear SIGHUP, also where whoever started the tests has it ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
 
 KEY = {"DASHSCOPE_API_KEY": "sk-test"}
 SIGNALS = [
