@@ -196,10 +196,9 @@ class Budget:
 def _left(work: Work, cap: Cap) -> int:
     """Return how many jobs under a cap nothing was submitted for."""
     asked = [job for job in work.open.values() if job.planned is not None and cap.covers(job)]
-    flying = {flight.job.entry for lane in work.lanes.values() for flight in lane.in_flight.values()}
     in_doubt = [
         attempt.entry
         for state in (AttemptState.INTENDED, AttemptState.UNSURE)
         for attempt in work.ledger.attempts_in(state, {job.entry for job in asked})
     ]
-    return len(work.waiting_for_submission(asked, flying.union(in_doubt)))
+    return len(work.waiting_for_submission(asked, work.flying().union(in_doubt)))

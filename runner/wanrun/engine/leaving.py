@@ -51,7 +51,7 @@ async def leave_when_full(work: Work) -> None:
     work.to_prepare.close()
     await work.submitted.wait()
     if left := _unfinished(work):
-        flying, unsure = len(left & _flying(work)), len(left & _unsure(work))
+        flying, unsure = len(left & work.flying()), len(left & _unsure(work))
         doubts = f"{unsure} unsure, " if unsure else ""
         words = f"{flying} in flight, {doubts}{len(left) - flying - unsure} not submitted"
         words = f"not waiting (--no-wait): {words}"
@@ -73,10 +73,6 @@ def _unfinished(work: Work) -> set[int]:
     return set(work.waiting_for_submission(list(work.open.values()), set()))
 
 
-def _flying(work: Work) -> set[int]:
-    return {flight.job.entry for lane in work.lanes.values() for flight in lane.in_flight.values()}
-
-
 def _unsure(work: Work) -> set[int]:
     return {attempt.entry for attempt in work.ledger.attempts_in(AttemptState.UNSURE, set(work.open))}
 
@@ -95,7 +91,7 @@ def _fitting(work: Work) -> list[OpenJob]:
 def _room(work: Work, lane: Lane) -> int:
     """Return how many places are free at one provider, less those of jobs that are resumed and may need one."""
     resumed = [job for job in work.open.values() if job.provider == lane.provider.name and not _is_new(job)]
-    coming = work.waiting_for_submission(resumed, _flying(work))
+    coming = work.waiting_for_submission(resumed, work.flying())
     return lane.provider.limits.tasks_in_flight - len(lane.in_flight) - len(coming)
 
 

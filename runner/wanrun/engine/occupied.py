@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wanrun.errors import SourceError
-from wanrun.ledger.sidecars import BadSidecar, facts_of
+from wanrun.ledger.sidecars import SUFFIX, BadSidecar, facts_of
 
 if TYPE_CHECKING:
     from wanrun.engine.work import OpenJob, Work
     from wanrun.plan import Destination
-
-SIDECAR_SUFFIX = ".json"
 
 
 def check_places(work: Work, job: OpenJob) -> None:
@@ -45,7 +43,7 @@ def _words(work: Work, path: Path, destination: Destination) -> str:
 def _task_of(path: Path) -> str | None:
     """Return the task that a sidecar beside a file names; None where there is none."""
     try:
-        task = facts_of(path.with_name(f"{path.name}{SIDECAR_SUFFIX}")).get("task_id")
+        task = facts_of(path.with_name(f"{path.name}{SUFFIX}")).get("task_id")
     except (OSError, BadSidecar, ValueError):
         return None
     return task if isinstance(task, str) else None

@@ -103,7 +103,11 @@ class Lane:
 
     def has_place(self, job: OpenJob) -> bool:
         """Say whether a job's place in the flight is to be kept: it has a task, or may have one."""
-        return job.entry in self.doubts.entries() | {flight.job.entry for flight in self.in_flight.values()}
+        return job.entry in self.doubts.entries() | self.flying()
+
+    def flying(self) -> set[int]:
+        """Return the entries whose tasks are watched."""
+        return {flight.job.entry for flight in self.in_flight.values()}
 
     def took_off(self, attempt: Attempt, job: OpenJob, *, adopted: bool = False) -> None:
         """Add a task to those that are watched; its place in the flight is held already.
@@ -262,10 +266,13 @@ class Work:
         self.jobs = [job for job in self.jobs if job.entry in self.open]
         del self.lanes[lane.provider.name]
 
+    def flying(self) -> set[int]:
+        """Return the entries whose tasks are watched, at whatever provider."""
+        return {entry for lane in self.lanes.values() for entry in lane.flying()}
+
     def settle_unsubmitted(self) -> None:
         """Leave every job that has no task for another run; called when submitting has stopped."""
-        flying = {flight.job.entry for lane in self.lanes.values() for flight in lane.in_flight.values()}
-        flying |= {entry for lane in self.lanes.values() for entry in lane.doubts.entries()}
+        flying = self.flying().union(*(lane.doubts.entries() for lane in self.lanes.values()))
         for entry in self.waiting_for_submission(self.open.values(), flying):
             self.open.pop(entry)
         self._close_if_done()
