@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from wanrun import rules
 from wanrun.errors import SettingsError, SpecError
 from wanrun.fingerprint import media_key
 from wanrun.inputs import check_inputs
@@ -60,7 +61,7 @@ def check_currency(money: Money, what: str, jobs: Iterable[Job], project: Projec
 def _budget_problems(specs: Iterable[Spec], project: Project) -> Iterator[Problem]:
     for spec in specs:
         if spec.budget and (fault := _currency_fault(spec.budget.max_cost, spec.jobs, project)):
-            yield Problem(spec.budget.position, f"budget.max_cost {fault}")
+            yield Problem(spec.budget.position, f"budget.max_cost {fault}", rules.BUDGET_CURRENCY.id)
 
 
 def _currency_fault(money: Money, jobs: Iterable[Job], project: Project) -> str | None:

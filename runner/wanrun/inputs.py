@@ -6,9 +6,11 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from wanrun import rules
 from wanrun.errors import PluginError, SourceError
 from wanrun.fingerprint import digest, media_key
 from wanrun.media import ProbeError, probe
+from wanrun.rules import rule_of
 from wanrun.types import Problem
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from wanrun.catalog import Catalog
     from wanrun.media import MediaFacts
     from wanrun.models import MediaLimits, Model
+    from wanrun.rules import Sentence
     from wanrun.types import Job, MediaRef
 
 TOLERANCE_SECONDS = 0.05  #: a sound frame or a rounding more or less is left to the service
@@ -44,7 +47,8 @@ def check_inputs(jobs: Iterable[Job], catalog: Catalog) -> InputReport:
     seconds: dict[str, float] = {}
     for use in _uses(jobs, catalog):
         messages, hints = _check(use, catalog, files, seconds)
-        problems += [Problem(use.ref.position, _line(message) + _more(len(use.jobs))) for message in messages]
+        more = _more(len(use.jobs))
+        problems += [Problem(use.ref.position, _line(each) + more, rule_of(each).id) for each in messages]
         notes += hints
     return InputReport(tuple(sorted(problems)), tuple(notes), seconds)
 
@@ -97,7 +101,7 @@ def _asked_seconds(job: Job) -> float:
     return asked if isinstance(asked, int | float) else 0
 
 
-def _check(use: _Use, catalog: Catalog, files: _Files, seconds: dict[str, float]) -> tuple[list[str], list[str]]:
+def _check(use: _Use, catalog: Catalog, files: _Files, seconds: dict[str, float]) -> tuple[list[Sentence], list[str]]:
     """Return what is wrong with one reference, and what is only odd; notes how long it is."""
     source = catalog.source(use.ref.kind)
     try:
@@ -106,15 +110,16 @@ def _check(use: _Use, catalog: Catalog, files: _Files, seconds: dict[str, float]
             identity = source.identify(use.ref)
             return list(_inline_problems(use, identity.bytes)), []
     except (SourceError, PluginError) as exc:
-        return [str(exc)], []
+        return [rules.SOURCE_REFUSED(str(exc))], []
     name = _named(path, use.ref.folder)
     try:
         facts = files.facts(path)
     except ProbeError as exc:
-        return [f"{name} {exc}; {use.model.name} takes {_listed(use.limits.formats)}"], []
+        words = f"{name} {exc}; {use.model.name} takes {_listed(use.limits.formats)}"
+        return [rules.MEDIA_UNREADABLE(words)], []
     if facts.seconds is not None:
         seconds[media_key(use.ref)] = facts.seconds
-    return [f"{name} {text}" for text in _problems(use, facts)], list(_oddities(use, facts, name))
+    return [text.rule(f"{name} {text}") for text in _problems(use, facts)], list(_oddities(use, facts, name))
 
 
 def _named(path: Path, folder: Path) -> str:
@@ -122,47 +127,48 @@ def _named(path: Path, folder: Path) -> str:
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else os.fspath(path)
 
 
-def _inline_problems(use: _Use, size: int | None) -> Iterator[str]:
+def _inline_problems(use: _Use, size: int | None) -> Iterator[Sentence]:
     """Yield what is wrong with bytes that stand in the spec; a source without a file knows a size only of those."""
     if size is None:
         return
     if not use.limits.data_url:
-        yield f"{use.model.name} takes no data: URL as {use.ref.type}; write a path or a link"
+        yield rules.DATA_URL(f"{use.model.name} takes no data: URL as {use.ref.type}; write a path or a link")
     elif size > use.limits.max_bytes:
-        yield f"this data: URL holds {_megabytes(size)}; {_most_bytes(use)}"
+        yield rules.MEDIA_BYTES(f"this data: URL holds {_megabytes(size)}; {_most_bytes(use)}")
 
 
-def _problems(use: _Use, facts: MediaFacts) -> Iterator[str]:
+def _problems(use: _Use, facts: MediaFacts) -> Iterator[Sentence]:
     """Yield how a file exceeds the limits; each text fits behind the file's name."""
     limits, model = use.limits, use.model.name
     if facts.format not in limits.formats:
-        yield f"is {facts.format}; {model} takes {_listed(limits.formats)} as {use.ref.type}"
+        yield rules.MEDIA_FORMAT(f"is {facts.format}; {model} takes {_listed(limits.formats)} as {use.ref.type}")
         return
     if facts.bytes > limits.max_bytes:
-        yield f"has {_megabytes(facts.bytes)}; {_most_bytes(use)}"
+        yield rules.MEDIA_BYTES(f"has {_megabytes(facts.bytes)}; {_most_bytes(use)}")
     if facts.alpha and not limits.alpha:
-        yield f"has an alpha channel; {model} takes images without one"
+        yield rules.MEDIA_ALPHA(f"has an alpha channel; {model} takes images without one")
     yield from _size_problems(use, facts)
     yield from _length_problems(use, facts)
 
 
-def _size_problems(use: _Use, facts: MediaFacts) -> Iterator[str]:
+def _size_problems(use: _Use, facts: MediaFacts) -> Iterator[Sentence]:
     if facts.width is None or facts.height is None:
         return
     limits, size = use.limits, f"is {facts.width} x {facts.height} pixels"
     short, long = sorted((facts.width, facts.height))
     if short < limits.min_side or long > limits.max_side:
-        yield f"{size}; {use.model.name} takes sides of {limits.min_side} to {limits.max_side}"
+        yield rules.MEDIA_PIXELS(f"{size}; {use.model.name} takes sides of {limits.min_side} to {limits.max_side}")
     if long > limits.max_aspect * short:
-        yield f"{size}, {long / short:.1f} to 1; {use.model.name} takes up to {limits.max_aspect:g} to 1"
+        words = f"{size}, {long / short:.1f} to 1; {use.model.name} takes up to {limits.max_aspect:g} to 1"
+        yield rules.MEDIA_ASPECT(words)
 
 
-def _length_problems(use: _Use, facts: MediaFacts) -> Iterator[str]:
+def _length_problems(use: _Use, facts: MediaFacts) -> Iterator[Sentence]:
     least, most = use.limits.min_seconds, use.limits.max_seconds
     if facts.seconds is None or least is None or most is None:
         return
     if not least - TOLERANCE_SECONDS <= facts.seconds <= most + TOLERANCE_SECONDS:
-        yield f"is {facts.seconds:.1f} s long; {use.model.name} takes {least:g} to {most:g} s"
+        yield rules.MEDIA_SECONDS(f"is {facts.seconds:.1f} s long; {use.model.name} takes {least:g} to {most:g} s")
 
 
 def _oddities(use: _Use, facts: MediaFacts, name: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wanrun import rules
 from wanrun.errors import SourceError
 from wanrun.fingerprint import fingerprint, media_key, options_digest
 from wanrun.ledger import FREE, GOOD, AttemptState, DeliveryRow, Entry
@@ -67,7 +68,7 @@ def identify(ref: MediaRef, catalog: Catalog) -> Identity | Problem:
     try:
         return catalog.source(ref.kind).identify(ref)
     except SourceError as exc:
-        return Problem(ref.position, str(exc))
+        return Problem(ref.position, str(exc), rules.SOURCE_REFUSED.id)
 
 
 def make_plan(

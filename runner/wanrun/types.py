@@ -39,6 +39,7 @@ class Problem:
 
     position: Position
     message: str
+    rule: str = "other"  #: the id of the rule that is broken, one of `wanrun.rules`
 
     def __str__(self) -> str:
         return f"{self.position}: {self.message}"

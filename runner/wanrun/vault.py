@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wanrun import rules
 from wanrun.errors import SettingsError, SpecError
 from wanrun.redaction import hide
 from wanrun.types import Problem, Secret, SecretTemplate
@@ -44,7 +45,7 @@ class Vault:
             self._value(template)
         except SettingsError as exc:
             assert template.position is not None  # it names a secret, so a spec's template was filled in
-            yield Problem(template.position, str(exc))
+            yield Problem(template.position, str(exc), rules.SECRET_UNAVAILABLE.id)
 
     def _open(self, value: JSON) -> JSON:
         if isinstance(value, SecretTemplate):

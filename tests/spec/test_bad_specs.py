@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from wanrun.rules import OTHER, RULES
 from wanrun.spec import load
 
 if TYPE_CHECKING:
@@ -40,6 +41,16 @@ def test_a_bad_spec_gives_the_message_beside_it(case: Path, catalog: Catalog, mo
 
     assert said
     assert said == expected.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda path: path.stem)
+def test_what_is_wrong_with_a_bad_spec_has_rules(case: Path, catalog: Catalog) -> None:
+    """CI filters and groups by them: whoever words a problem says by which rule it is one."""
+    paths = sorted(case.glob("*.yaml")) if case.is_dir() else [case]
+
+    broken = {problem.rule for problem in load(paths, catalog=catalog).problems}
+
+    assert broken <= RULES.keys() - {OTHER.id}
 
 
 @pytest.mark.parametrize("case", BAD, ids=lambda path: path.stem)

@@ -62,7 +62,7 @@ def test_what_cannot_be_looked_up_is_said_with_its_place(text: str, message: str
     with pytest.raises(TemplateError) as caught:
         fill(text, SCOPE)
 
-    assert message in caught.value.message
+    assert message in str(caught.value)
     assert caught.value.index == index
 
 

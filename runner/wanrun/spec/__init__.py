@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wanrun import rules
 from wanrun.money import Money
 from wanrun.spec.document import read
 from wanrun.spec.expand import Expander, id_mark
@@ -107,7 +108,8 @@ class _Loader:
             return None
         if not isinstance(document.root, MapNode):
             what = shown(document.root.plain())
-            report.add(document.root, f"a spec is a mapping that starts with version: 1; this is {what}")
+            words = f"a spec is a mapping that starts with version: 1; this is {what}"
+            report.add(document.root, rules.SPEC_NOT_MAPPING(words))
             return None
         name = self._name(document.root, path, report)
         jobs = self._jobs(document, report, name, absolute)
@@ -121,9 +123,11 @@ class _Loader:
         name, at = (path.stem, START) if node is None else (str(node.plain()), node)
         if fault := id_fault(name):
             whose = "the file's name makes" if node is None else "this is"
-            report.add(at, f'{whose} the name of the spec {shown(name)}, and {fault}; write name: "{slug(name)}"')
+            words = f'{whose} the name of the spec {shown(name)}, and {fault}; write name: "{slug(name)}"'
+            report.add(at, rules.NAME_UNFIT(words))
         elif name in self._names:
-            report.add(at, f'another spec is called "{name}" too, at {self._names[name]}; rename one of them')
+            words = f'another spec is called "{name}" too, at {self._names[name]}; rename one of them'
+            report.add(at, rules.NAME_TAKEN(words))
         else:
             self._names[name] = report.position(at)
         return name
@@ -144,7 +148,8 @@ class _Loader:
                 if job := maker.make(draft):
                     jobs.setdefault(job.id, job)
         except TooMuch:
-            report.add(START, f"the templates of this spec make more than {MAX_VALUES:,} values; split it")
+            words = f"the templates of this spec make more than {MAX_VALUES:,} values; split it"
+            report.add(START, rules.TEMPLATE_TOO_MUCH(words))
         if len(jobs) < drafts and not len(report):
             raise AssertionError(f"{path}: a job was lost without a word")
         for job in jobs.values():
@@ -171,7 +176,9 @@ def _take_id(draft: Draft, taken: dict[str, tuple[MapNode, str]], report: Report
     other, other_case = taken[draft.id]
     if draft.node is other:
         both = f"{other_case} and {case.removeprefix(CASE)}"
-        report.add(id_mark(other), f'two combinations make the id "{draft.id}" ({both}); add what tells them apart')
+        words = f'two combinations make the id "{draft.id}" ({both}); add what tells them apart'
+        report.add(id_mark(other), rules.ID_NOT_TELLING(words))
     else:
         where = report.position(id_mark(other))
-        report.add(id_mark(draft.node), f'the id "{draft.id}" is taken by the job at {where}', case)
+        words = f'the id "{draft.id}" is taken by the job at {where}'
+        report.add(id_mark(draft.node), rules.ID_TAKEN(words), case)

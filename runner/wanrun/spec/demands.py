@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wanrun import rules
 from wanrun.spec.nodes import Entry, Mark, map_of
 from wanrun.spec.sentences import Checker, dotted
 from wanrun.spec.words import did_you_mean, shown
@@ -40,7 +41,7 @@ class Demands:
             return self._seen[id(node)][1]
         part = self._parts[field]
         if part is None:
-            tell(node, f"{self.model.name} takes no {field}")
+            tell(node, rules.FIELD_NOT_TAKEN(f"{self.model.name} takes no {field}"))
             return False
         faults = list(part.faults(node, dotted(field)))
         for at, message, _ in faults:
@@ -67,7 +68,7 @@ class Demands:
         assert isinstance(required, list)
         missing = [name for name in required if name in WORDS and name not in fields and name not in broken]
         for name in missing:
-            tell(job, f"this job has no {name}; {self.model.name} needs one")
+            tell(job, rules.FIELD_NEEDED(f"this job has no {name}; {self.model.name} needs one"))
         return not missing
 
     def media_limits(self, media_type: str, at: Placed, tell: Tell) -> MediaLimits | None:
@@ -75,7 +76,7 @@ class Demands:
         if media_type in self.model.media:
             return self.model.media[media_type]
         near = did_you_mean(media_type, self.model.media, "it takes")
-        tell(at, f"{self.model.name} takes no media of type {shown(media_type)}{near}")
+        tell(at, rules.UNKNOWN_MEDIA_TYPE(f"{self.model.name} takes no media of type {shown(media_type)}{near}"))
         return None
 
     def check_counts(self, items: Sequence[tuple[str, Placed]], job: Placed, tell: Tell) -> bool:
@@ -85,10 +86,11 @@ class Demands:
             places = [at for media_type, at in items if media_type == name]
             if len(places) < limits.min_count:
                 few = f"only {len(places)}" if places else "no"
-                tell(job, f"this job has {few} {name}; {self.model.name} takes {_count(limits)}")
+                tell(job, rules.MEDIA_COUNT(f"this job has {few} {name}; {self.model.name} takes {_count(limits)}"))
                 fine = False
             for number, at in enumerate(places[limits.max_count :], limits.max_count + 1):
-                tell(at, f"this is {name} number {number} of the job; {self.model.name} takes {_count(limits)}")
+                words = f"this is {name} number {number} of the job; {self.model.name} takes {_count(limits)}"
+                tell(at, rules.MEDIA_COUNT(words))
                 fine = False
         return fine
 

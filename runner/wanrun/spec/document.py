@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from wanrun import rules
 from wanrun.spec import traps
 from wanrun.spec.nodes import Entry, ListNode, MapNode, Mark, Node, ScalarNode, list_of, map_of
 from wanrun.spec.report import START
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from wanrun.spec.report import Report
 
 MAX_BYTES = 10 * 1024 * 1024
-MAX_DEPTH = 32
 MAX_ALIASES = 100
 MAX_NODES = 500_000  #: with every alias counted at its full size
 
@@ -59,7 +59,7 @@ def read(path: Path, report: Report) -> Document | None:
         lines = lines_of(text)
         return Document(lines, _Builder(text, lines, report).root())
     except Unreadable as exc:
-        report.add(exc, exc.message)
+        report.add(exc, exc.sentence)
     except yaml.YAMLError as exc:
         report.add(*traps.explain(exc, lines))
     return None
@@ -70,19 +70,23 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except IsADirectoryError:
-        raise Unreadable(START, "this is a folder; name the spec files in it, such as specs/*.yaml") from None
+        words = "this is a folder; name the spec files in it, such as specs/*.yaml"
+        raise Unreadable(START, rules.FILE_IS_FOLDER(words)) from None
     except FileNotFoundError:
         pattern = "; the shell found no file for this pattern" if set(path.name) & set("*?[") else ""
-        raise Unreadable(START, f"there is no such file{pattern}") from None
+        raise Unreadable(START, rules.FILE_MISSING(f"there is no such file{pattern}")) from None
     except OSError as exc:
-        raise Unreadable(START, f"the file cannot be read: {exc.strerror or exc}") from exc
+        words = f"the file cannot be read: {exc.strerror or exc}"
+        raise Unreadable(START, rules.FILE_UNREADABLE(words)) from exc
     if len(data) > MAX_BYTES:
-        raise Unreadable(START, f"the file is larger than {MAX_BYTES // 1024 // 1024} MiB; split it into several specs")
+        words = f"the file is larger than {MAX_BYTES // 1024 // 1024} MiB; split it into several specs"
+        raise Unreadable(START, rules.FILE_TOO_LARGE(words))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         line, column = data.count(b"\n", 0, exc.start), exc.start - data.rfind(b"\n", 0, exc.start)
-        raise Unreadable(Mark(line + 1, column), "this is not UTF-8 text; save the file as UTF-8") from exc
+        words = "this is not UTF-8 text; save the file as UTF-8"
+        raise Unreadable(Mark(line + 1, column), rules.NOT_UTF8(words)) from exc
     check_text(text)
     return text
 
@@ -104,7 +108,8 @@ class _Builder:
         node, _ = self._node(next(self._events), 1)
         next(self._events)  # the document's end
         if not isinstance(after := next(self._events), yaml.StreamEndEvent):
-            raise Unreadable(_mark(after), "a second document starts here; a file holds one spec")
+            words = "a second document starts here; a file holds one spec"
+            raise Unreadable(_mark(after), rules.SECOND_DOCUMENT(words))
         return node
 
     def _node(self, event: yaml.Event, depth: int) -> tuple[Node, int]:
@@ -112,11 +117,12 @@ class _Builder:
         self._count(1, event)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth)
-        if depth > MAX_DEPTH:
-            raise Unreadable(_mark(event), f"this is nested more than {MAX_DEPTH} levels deep")
+        if depth > traps.MAX_DEPTH:
+            raise Unreadable(_mark(event), traps.TOO_DEEP)
         assert isinstance(event, yaml.NodeEvent)
         if (tag := getattr(event, "tag", None)) is not None:
-            self._report.settle(_mark(event), f'the tag "{tag}" is not read; leave it out, and quote what is text')
+            words = f'the tag "{tag}" is not read; leave it out, and quote what is text'
+            self._report.settle(_mark(event), rules.YAML_TAG(words))
         if event.anchor is None:
             return self._content(event, depth)
         before, self._anchors[event.anchor] = self._nodes, None
@@ -135,22 +141,26 @@ class _Builder:
     def _alias(self, event: yaml.AliasEvent, depth: int) -> tuple[Node, int]:
         self._aliases += 1
         if self._aliases > MAX_ALIASES:
-            raise Unreadable(_mark(event), f"this is alias number {MAX_ALIASES + 1}; {MAX_ALIASES} are allowed")
+            words = f"this is alias number {MAX_ALIASES + 1}; {MAX_ALIASES} are allowed"
+            raise Unreadable(_mark(event), rules.TOO_MANY_ALIASES(words))
         if event.anchor not in self._anchors:
-            raise Unreadable(_mark(event), f"no anchor &{event.anchor} stands above; quote text that starts with *")
+            words = f"no anchor &{event.anchor} stands above; quote text that starts with *"
+            raise Unreadable(_mark(event), rules.UNKNOWN_ANCHOR(words))
         anchored = self._anchors[event.anchor]
         if anchored is None:
-            raise Unreadable(_mark(event), f"the anchor &{event.anchor} holds itself")
+            raise Unreadable(_mark(event), rules.ANCHOR_IN_ITSELF(f"the anchor &{event.anchor} holds itself"))
         node, size, height = anchored
         self._count(size, event)
-        if depth + height - 1 > MAX_DEPTH:
-            raise Unreadable(_mark(event), f"with this alias, values are nested more than {MAX_DEPTH} levels deep")
+        if depth + height - 1 > traps.MAX_DEPTH:
+            words = f"with this alias, values are nested more than {traps.MAX_DEPTH} levels deep"
+            raise Unreadable(_mark(event), rules.NESTED_TOO_DEEP(words))
         return node, height
 
     def _count(self, nodes: int, event: yaml.Event) -> None:
         self._nodes += nodes
         if self._nodes > MAX_NODES:
-            raise Unreadable(_mark(event), f"the file holds more than {MAX_NODES:,} values, aliases written out")
+            words = f"the file holds more than {MAX_NODES:,} values, aliases written out"
+            raise Unreadable(_mark(event), rules.TOO_MANY_VALUES(words))
 
     def _scalar(self, event: yaml.ScalarEvent) -> ScalarNode:
         mark = _mark(event)
@@ -160,7 +170,7 @@ class _Builder:
         try:
             value = read_plain(event.value, mark)
         except Unreadable as exc:
-            self._report.settle(exc, exc.message)
+            self._report.settle(exc, exc.sentence)
             value = event.value
         return ScalarNode(value, mark.line, mark.column, self._cut(event))
 
@@ -168,7 +178,7 @@ class _Builder:
         try:
             check_text(text, mark)
         except Unreadable as exc:  # only an escape such as "\0" gets this far
-            self._report.settle(exc, exc.message)
+            self._report.settle(exc, exc.sentence)
 
     def _cut(self, event: yaml.ScalarEvent) -> bool:
         end = event.end_mark
@@ -202,19 +212,20 @@ class _Builder:
         if not isinstance(event, yaml.ScalarEvent):
             raise Unreadable(mark, traps.odd_key(self._lines, mark))
         if event.tag is not None or event.anchor is not None:
-            self._report.add(mark, "a key is plain text, without tag or anchor")
+            self._report.add(mark, rules.KEY_NOT_PLAIN("a key is plain text, without tag or anchor"))
         if "\n" in event.value:
-            self._report.add(mark, "a key is text of one line")
+            self._report.add(mark, rules.KEY_OF_LINES("a key is text of one line"))
         self._check(event.value, mark)
         return event.value, mark
 
     def _new_key(self, key: str, mark: Mark, entries: dict[str, Entry]) -> bool:
         if key == "<<":
-            self._report.add(mark, 'merge keys are not read; use "defaults" for what the jobs share')
+            self._report.add(mark, rules.MERGE_KEY('merge keys are not read; use "defaults" for what the jobs share'))
             return False
         if first := entries.get(key):
             where = self._report.position(first.key)
-            self._report.add(mark, f"the key {shown(key)} stands twice in one mapping; the first is at {where}")
+            words = f"the key {shown(key)} stands twice in one mapping; the first is at {where}"
+            self._report.add(mark, rules.DUPLICATE_KEY(words))
             return False
         return True
 

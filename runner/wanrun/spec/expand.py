@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from wanrun import rules
 from wanrun.spec.matrix import NO_MATRIX, Combination, axis_values, combinations, too_many, unnamed_axes
 from wanrun.spec.nodes import Entry, ListNode, MapNode, ScalarNode, map_of, scalars
 from wanrun.spec.structure import FIELDS, SHARED
@@ -129,7 +130,7 @@ class Expander:
         text = made.value if isinstance(made.value, str) else shown(made.value)
         if fault := id_fault(text):
             message = f"the id {shown(text)} cannot be used: {fault}; {_id_advice(node)}"
-            self._report.add(made, message, draft.combination.case)
+            self._report.add(made, rules.ID_UNFIT(message), draft.combination.case)
             return ""
         return text
 
@@ -194,8 +195,8 @@ class Expander:
                     self._fault(leaf, fault)
 
     def _fault(self, node: ScalarNode, fault: TemplateError) -> None:
-        if fault.message:
-            self._report.add(self._document.template_mark(node, fault.index), fault.message, self._case)
+        if fault.sentence:
+            self._report.add(self._document.template_mark(node, fault.index), fault.sentence, self._case)
 
 
 def id_mark(job: MapNode) -> Placed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wanrun import rules
 from wanrun.spec.demands import WORDS, Demands
 from wanrun.spec.expand import tell_of
 from wanrun.spec.kinds import Kinds
@@ -86,11 +87,12 @@ class JobMaker:
             return None
         node, models = draft.fields.get("model"), self._shop.catalog.models
         if node is None:
-            self._report.add(draft.node, f"this job names no model; known: {', '.join(models)}")
+            words = f"this job names no model; known: {', '.join(models)}"
+            self._report.add(draft.node, rules.MODEL_MISSING(words))
             return None
         if (name := _text(node)) in models:
             return self._shop.demands(str(name))
-        tell_of(draft, "model", self._report)(node, _unknown("model", node, models))
+        tell_of(draft, "model", self._report)(node, rules.UNKNOWN_MODEL(_unknown("model", node, models)))
         return None
 
     def _provider(self, draft: Draft) -> str | None:
@@ -98,11 +100,13 @@ class JobMaker:
         if node is None:
             if DEFAULT_PROVIDER in providers:
                 return DEFAULT_PROVIDER
-            self._report.add(draft.node, f"this job names no provider; known: {', '.join(providers)}")
+            words = f"this job names no provider; known: {', '.join(providers)}"
+            self._report.add(draft.node, rules.PROVIDER_MISSING(words))
         elif (name := _text(node)) in providers:
             return name
         else:
-            tell_of(draft, "provider", self._report)(node, _unknown("provider", node, providers))
+            words = _unknown("provider", node, providers)
+            tell_of(draft, "provider", self._report)(node, rules.UNKNOWN_PROVIDER(words))
         return None
 
     def _words(self, draft: Draft, demands: Demands) -> bool:

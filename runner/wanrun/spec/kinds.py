@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wanrun import rules
 from wanrun.spec.nodes import Entry, MapNode, Mark, Node, Placed, ScalarNode, map_of
 from wanrun.spec.sealing import sealed, strays, takes_secrets
 from wanrun.spec.sentences import Checker, dotted
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from wanrun.hookspecs import SinkKind, SourceKind
+    from wanrun.rules import Sentence
     from wanrun.types import JSON
 
-    Tell = Callable[[Placed, str], None]
+    Tell = Callable[[Placed, Sentence], None]
 
 PASSED_ON = ("data:", "ark_asset_", "oss://dashscope-instant/")  #: what the service understands as it stands
 
@@ -51,7 +53,8 @@ class Kinds:
         keys = list(node.entries)
         if len(keys) != 1:
             held = f"has {len(keys)} keys" if keys else "is empty"
-            tell(node, f"{label} {held}; give one key, the kind of {self.sort}: {self._installed()}")
+            words = f"{label} {held}; give one key, the kind of {self.sort}: {self._installed()}"
+            tell(node, rules.NOT_ONE_KIND(words))
             return None
         kind = keys[0]
         entry = node.entries[kind]
@@ -77,7 +80,7 @@ class Kinds:
             tell(at, message)
         stray = list(strays(chosen.options, schema, templates=templates))
         for node, path in stray:
-            tell(node, f"{MISPLACED}; {name(path)} does not")
+            tell(node, rules.SECRET_MISPLACED(f"{MISPLACED}; {name(path)} does not"))
         return not faults and not stray
 
     def plain(self, chosen: Chosen) -> Mapping[str, JSON]:
@@ -97,21 +100,24 @@ class Kinds:
             return Chosen(kind, entry.node, entry.key)
         if isinstance(entry.node, ScalarNode) and isinstance(entry.node.value, str):
             return self._short(kind, entry.node, entry.key, label, tell)
-        tell(entry.node, f"{label} is {shown(entry.node.plain())}; give its options as a mapping")
+        words = f"{label} is {shown(entry.node.plain())}; give its options as a mapping"
+        tell(entry.node, rules.OPTIONS_NOT_MAPPING(words))
         return None
 
     def _short(self, kind: str, node: ScalarNode, at: Placed, label: str, tell: Tell) -> Chosen | None:
         short = self._kinds[kind].short
         if short is None:
             what = HIDDEN if takes_secrets(self._kinds[kind].options) else shown(node.value)
-            tell(node, f"{label} is {what}; give its options as a mapping, as it has no short form")
+            words = f"{label} is {what}; give its options as a mapping, as it has no short form"
+            tell(node, rules.NO_SHORT_FORM(words))
             return None
         return Chosen(kind, map_of({short: Entry(Mark(node.line, node.column), node)}, node), at)
 
-    def _unknown(self, kind: str) -> str:
+    def _unknown(self, kind: str) -> Sentence:
         guess = did_you_mean(kind, self._kinds, "")
         near = guess if guess.endswith("?") else ";"
-        return f"no plugin offers the {self.sort} {shown(kind)}{near} installed: {self._installed()}"
+        words = f"no plugin offers the {self.sort} {shown(kind)}{near} installed: {self._installed()}"
+        return rules.UNKNOWN_KIND(words)
 
     def _installed(self) -> str:
         return ", ".join(self._kinds) or "none"
@@ -126,15 +132,17 @@ def media_value(node: Node, label: str, sources: Kinds, tell: Tell, *, templates
     if isinstance(node, MapNode):
         return sources.choose(node, label, tell)
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
-        tell(node, f"{label} is {shown(node.plain())}; give a link, a path, or one key, the kind of source")
+        words = f"{label} is {shown(node.plain())}; give a link, a path, or one key, the kind of source"
+        tell(node, rules.WRONG_TYPE(words))
         return None
     if templates and has_template(node.value):
         return None
     if isinstance(node.value, SecretTemplate):
-        tell(node, f"{MISPLACED}; a link or a path does not")
+        tell(node, rules.SECRET_MISPLACED(f"{MISPLACED}; a link or a path does not"))
         return None
     if not node.value:
-        tell(node, f"{label} is empty; give a link, a path, or one key, the kind of source")
+        words = f"{label} is empty; give a link, a path, or one key, the kind of source"
+        tell(node, rules.MEDIA_EMPTY(words))
         return None
     if fault := _no_short_form(node.value, label):
         tell(node, fault)
@@ -148,11 +156,13 @@ def _short_kind(text: str) -> str:
     return "http" if text.lower().startswith(("http://", "https://")) else "file"
 
 
-def _no_short_form(text: str, label: str) -> str | None:
+def _no_short_form(text: str, label: str) -> Sentence | None:
     """Say why a text is no short form, or None: links and paths are, other schemes need their options."""
     scheme = found.group(1).lower() if (found := _SCHEME.match(text)) else ""
     if scheme == "oss" and not text.startswith(PASSED_ON):
-        return f"{label} is {shown(text)}, which needs a signature; write {{oss: {{bucket: ..., key: ...}}}}"
+        words = f"{label} is {shown(text)}, which needs a signature; write {{oss: {{bucket: ..., key: ...}}}}"
+        return rules.OSS_LINK(words)
     if scheme and scheme not in ("http", "https", "file", "oss"):
-        return f"{label} is {shown(text)}; give an http:// or https:// link, a path, or one key, the kind of source"
+        words = f"{label} is {shown(text)}; give an http:// or https:// link, a path, or one key, the kind of source"
+        return rules.UNKNOWN_SCHEME(words)
     return None

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wanrun import rules
 from wanrun.spec.nodes import ListNode, MapNode, ScalarNode
 from wanrun.spec.words import clipped, quoted, shown
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from wanrun.rules import Sentence
     from wanrun.spec.kinds import Tell
     from wanrun.spec.nodes import Node
     from wanrun.types import JSON
@@ -47,7 +49,7 @@ def axis_values(node: Node, folder: Path, tell: Tell) -> list[JSON]:
     for item in node.items:
         text = json.dumps(item.plain(), sort_keys=True)
         if text in known:
-            tell(item, f"the value {shown(item.plain())} stands twice in this axis")
+            tell(item, rules.AXIS_VALUE_TWICE(f"the value {shown(item.plain())} stands twice in this axis"))
             return []
         known.add(text)
     return [item.plain() for item in node.items]
@@ -61,10 +63,10 @@ def _found(pattern: ScalarNode, folder: Path, tell: Tell) -> list[str]:
         found = itertools.islice(matches, MAX_JOBS + 1)
         paths = sorted(path for path in found if (folder / path).is_file())
     except (OSError, ValueError) as exc:
-        tell(pattern, f"the pattern {shown(text)} cannot be looked up: {exc}")
+        tell(pattern, rules.GLOB_UNREADABLE(f"the pattern {shown(text)} cannot be looked up: {exc}"))
         return []
     if not paths:
-        tell(pattern, f"no file matches {shown(text)} (patterns start at the spec's folder)")
+        tell(pattern, rules.GLOB_EMPTY(f"no file matches {shown(text)} (patterns start at the spec's folder)"))
     return paths if os.sep == "/" else [path.replace(os.sep, "/") for path in paths]
 
 
@@ -75,18 +77,21 @@ def combinations(axes: Mapping[str, list[JSON]]) -> Iterator[Combination]:
         yield Combination(named, _case(named))
 
 
-def too_many(axes: Mapping[str, list[JSON]]) -> str | None:
+def too_many(axes: Mapping[str, list[JSON]]) -> Sentence | None:
     """Say that a matrix makes more jobs than anybody means, or None."""
     count = math.prod(map(len, axes.values()))
-    return f"this matrix makes {count:,} jobs; at most {MAX_JOBS:,} are allowed" if count > MAX_JOBS else None
+    if count <= MAX_JOBS:
+        return None
+    return rules.MATRIX_TOO_LARGE(f"this matrix makes {count:,} jobs; at most {MAX_JOBS:,} are allowed")
 
 
-def unnamed_axes(axes: Mapping[str, object], named: set[str]) -> str | None:
+def unnamed_axes(axes: Mapping[str, object], named: set[str]) -> Sentence | None:
     """Say which axes an id leaves out, or None: jobs that differ only in them would share one name."""
     if not (missing := [axis for axis in axes if axis not in named]):
         return None
     example = "-".join(f"${{{{ matrix.{axis}.slug }}}}" for axis in missing)
-    return f'the id must name every axis of the matrix; it leaves out {quoted(missing, "and")}: add "{example}"'
+    words = f'the id must name every axis of the matrix; it leaves out {quoted(missing, "and")}: add "{example}"'
+    return rules.ID_MISSES_AXIS(words)
 
 
 def _case(values: Mapping[str, JSON]) -> str:

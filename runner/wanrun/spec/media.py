@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wanrun import rules
 from wanrun.spec.expand import tell_of
 from wanrun.spec.kinds import media_value
 from wanrun.spec.nodes import ListNode, MapNode
@@ -58,7 +59,8 @@ class MediaMaker:
         if len(own) != 1:
             held = f"{len(own)} keys" if own else "none"
             types = either(demands.model.media)
-            self._report.add(item, f"a media item has one key, its media type ({types}); this one has {held}")
+            words = f"a media item has one key, its media type ({types}); this one has {held}"
+            self._report.add(item, rules.NOT_ONE_MEDIA_TYPE(words))
             return None
         return own[0] if demands.media_limits(own[0][0], own[0][1].key, self._report.add) else None
 

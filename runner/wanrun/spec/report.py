@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wanrun.rules import rule_of
 from wanrun.spec.nodes import Mark
 from wanrun.types import Position, Problem
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from wanrun.rules import Sentence
     from wanrun.spec.nodes import Placed
 
 START = Mark(1, 1)  #: for what concerns a file as a whole
@@ -19,8 +21,12 @@ START = Mark(1, 1)  #: for what concerns a file as a whole
 
 @dataclass(slots=True)
 class _Cases:
-    """For which combinations of a matrix one message holds; `first` is empty where it does not depend on one."""
+    """The rule that one message is about, and for which combinations of a matrix it holds.
 
+    `first` is empty where it does not depend on one.
+    """
+
+    rule: str
     first: str
     others: set[str]
 
@@ -36,17 +42,17 @@ class Report:
     def __len__(self) -> int:
         return len(self._found)
 
-    def settle(self, at: Placed, message: str) -> None:
+    def settle(self, at: Placed, sentence: Sentence) -> None:
         """Note a problem that explains all others at its place, which are not told then."""
-        self.add(at, message)
+        self.add(at, sentence)
         self._settled.add((at.line, at.column))
 
-    def add(self, at: Placed, message: str, case: str = "") -> None:
-        """Note a problem; the same message at the same place is one problem, however many combinations meet it."""
+    def add(self, at: Placed, sentence: Sentence, case: str = "") -> None:
+        """Note a problem; the same words at the same place are one problem, however many combinations meet it."""
         if (at.line, at.column) in self._settled:
             return
-        message = " ".join(message.splitlines())  # what a spec holds may hold line breaks, and a problem is one line
-        cases = self._found.setdefault((at.line, at.column, message), _Cases(case, set()))
+        message = " ".join(sentence.splitlines())  # what a spec holds may hold line breaks, and a problem is one line
+        cases = self._found.setdefault((at.line, at.column, message), _Cases(rule_of(sentence).id, case, set()))
         if cases.first and not case:
             cases.first = ""
         elif case != cases.first:
@@ -59,7 +65,7 @@ class Report:
     def problems(self) -> Iterator[Problem]:
         """Yield the problems by line and column."""
         for (line, column, message), cases in sorted(self._found.items(), key=lambda item: item[0][:2]):
-            yield Problem(Position(self.path, line, column), message + _suffix(cases))
+            yield Problem(Position(self.path, line, column), message + _suffix(cases), cases.rule)
 
 
 def _suffix(cases: _Cases) -> str:

@@ -6,9 +6,11 @@ import math
 import re
 from typing import TYPE_CHECKING
 
+from wanrun import rules
 from wanrun.spec.nodes import Mark
 
 if TYPE_CHECKING:
+    from wanrun.rules import Sentence
     from wanrun.spec.nodes import Placed, Plain
 
 MAX_DIGITS = 64  #: of a number; nothing in a spec is that large, and huge numbers are slow to handle
@@ -27,9 +29,9 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\
 class Unreadable(Exception):
     """The file, or one value of it, cannot be read; caught inside this package."""
 
-    def __init__(self, at: Placed, message: str) -> None:
-        super().__init__(message)
-        self.line, self.column, self.message = at.line, at.column, message
+    def __init__(self, at: Placed, sentence: Sentence) -> None:
+        super().__init__(sentence)
+        self.line, self.column, self.sentence = at.line, at.column, sentence
 
 
 def read_plain(text: str, at: Placed) -> Plain:
@@ -43,13 +45,14 @@ def read_plain(text: str, at: Placed) -> Plain:
     if _FLOAT.fullmatch(text) and math.isfinite(number := float(_short(text, at))):
         return number
     if _FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text):
-        raise Unreadable(at, f"{text} is not a number that a spec can hold; quote it if it is text")
+        raise Unreadable(at, rules.NUMBER_UNFIT(f"{text} is not a number that a spec can hold; quote it if it is text"))
     return text
 
 
 def _short(text: str, at: Placed) -> str:
     if len(text) > MAX_DIGITS:
-        raise Unreadable(at, f"this number has more than {MAX_DIGITS} digits; quote it if it is text")
+        words = f"this number has more than {MAX_DIGITS} digits; quote it if it is text"
+        raise Unreadable(at, rules.NUMBER_UNFIT(words))
     return text
 
 
@@ -66,7 +69,8 @@ def check_text(text: str, at: Placed | None = None) -> None:
     if at is None:
         before = _LINE_END.split(text[: found.start()])
         at = Mark(len(before), len(before[-1]) + 1)
-    raise Unreadable(at, f"the character U+{ord(found.group()):04X} may not stand in a spec; leave it out")
+    words = f"the character U+{ord(found.group()):04X} may not stand in a spec; leave it out"
+    raise Unreadable(at, rules.CONTROL_CHARACTER(words))
 
 
 def lines_of(text: str) -> list[str]:

@@ -12,6 +12,7 @@ from jsonschema.validators import extend
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+from wanrun import rules
 from wanrun.spec.allowed import EXAMPLE_CHARACTERS, allowed
 from wanrun.spec.nodes import ListNode, MapNode, ScalarNode, scalars
 from wanrun.spec.quick import quick
@@ -25,16 +26,29 @@ if TYPE_CHECKING:
 
     from jsonschema.exceptions import ValidationError
 
+    from wanrun.rules import Rule, Sentence
     from wanrun.spec.nodes import Node, Placed
     from wanrun.types import JSON
 
 #: A fault: where, what, and the path to the value that is wrong.
-Fault = tuple["Placed", str, tuple[str | int, ...]]
+Fault = tuple["Placed", "Sentence", tuple[str | int, ...]]
 
 #: How messages call the value at a path.
 Naming = Callable[[Sequence[str | int]], str]
 
 _SIZES = {"minItems": "items", "maxItems": "items", "minProperties": "keys", "maxProperties": "keys"}
+_RULES = {
+    "type": rules.WRONG_TYPE,
+    "enum": rules.NOT_A_CHOICE,
+    "const": rules.NOT_A_CHOICE,
+    "minLength": rules.TEXT_LENGTH,
+    "maxLength": rules.TEXT_LENGTH,
+    "pattern": rules.TEXT_FORM,
+    "format": rules.TEXT_FORM,
+    "uniqueItems": rules.LISTED_TWICE,
+    **dict.fromkeys(_SIZES, rules.ITEM_COUNT),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), rules.OUT_OF_RANGE),
+}
 
 
 def _integer(checker: Any, value: object) -> bool:
@@ -72,11 +86,8 @@ class Checker:
         try:
             errors = list(self._validator.iter_errors(node.plain()))
         except Unresolvable as exc:
-            yield (
-                node,
-                f"{name(())} cannot be checked: its schema refers to {shown(exc.ref)}, which it does not hold",
-                (),
-            )
+            words = f"{name(())} cannot be checked: its schema refers to {shown(exc.ref)}, which it does not hold"
+            yield node, rules.SCHEMA_UNUSABLE(words), ()
             return
         for error in errors:
             path = tuple(error.absolute_path)
@@ -116,16 +127,17 @@ def _sentences(error: ValidationError, node: Node, label: str, path: tuple[str |
     schema = error.schema if isinstance(error.schema, dict) else {}
     if "propertyNames" in error.absolute_schema_path and isinstance(node, MapNode):
         key = str(error.instance)
-        yield node.entries[key].key, f"{shown(key)} cannot be a name here; give {allowed(schema)}", (*path, key)
+        words = f"{shown(key)} cannot be a name here; give {allowed(schema)}"
+        yield node.entries[key].key, rules.KEY_UNFIT(words), (*path, key)
     elif error.validator in ("additionalProperties", "unevaluatedProperties") and isinstance(node, MapNode):
         yield from _unknown_keys(error, node, label, path)
     elif error.validator == "required" and isinstance(node, MapNode):
         required: Any = error.validator_value
         for key in required:
             if key not in node and not _misspelt(key, node, schema):
-                yield node, _missing(key, label, schema), path
+                yield node, rules.MISSING_KEY(_missing(key, label, schema)), path
     else:
-        yield node, _about_value(error, node, label, schema), path
+        yield node, _rule(error)(_about_value(error, node, label, schema)), path
 
 
 def _unknown_keys(error: ValidationError, node: MapNode, label: str, path: tuple[str | int, ...]) -> Iterator[Fault]:
@@ -133,7 +145,7 @@ def _unknown_keys(error: ValidationError, node: MapNode, label: str, path: tuple
     known = list(schema.get("properties", {}))
     for key in _strangers(node, schema):
         advice = _home(key, schema) or did_you_mean(key, known) or f"; {label} has no keys"
-        yield node.entries[key].key, f"unknown key {shown(key)}{advice}", (*path, key)
+        yield node.entries[key].key, rules.UNKNOWN_KEY(f"unknown key {shown(key)}{advice}"), (*path, key)
 
 
 def _home(key: str, schema: Mapping[str, Any]) -> str:
@@ -157,6 +169,17 @@ def _missing(key: str, label: str, schema: Mapping[str, Any]) -> str:
     examples = schema.get("properties", {}).get(key, {}).get("examples")
     example = f"{key}: {flow(examples[0])}" if examples else ""
     return f'{label} needs the key "{key}"' + (f", such as {example}" if 0 < len(example) <= EXAMPLE_CHARACTERS else "")
+
+
+def _rule(error: ValidationError) -> Rule:
+    """Return the rule that a value breaks; where it has choices, that of the one it comes nearest to."""
+    if error.validator in ("anyOf", "oneOf"):
+        broken = [_RULES.get(str(choice.validator)) for choice in error.context or () if not choice.path]
+        for rule in (rules.OUT_OF_RANGE, rules.TEXT_FORM, rules.TEXT_LENGTH, rules.WRONG_TYPE):
+            if rule in broken:
+                return rule
+    alone = not isinstance(error.instance, dict | list)
+    return _RULES.get(str(error.validator), rules.NOT_A_CHOICE if alone else rules.UNFIT_TOGETHER)
 
 
 def _about_value(error: ValidationError, node: Node, label: str, schema: Mapping[str, Any]) -> str:

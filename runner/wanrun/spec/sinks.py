@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
+from wanrun import rules
 from wanrun.errors import WanrunError
 from wanrun.spec.kinds import Chosen
 from wanrun.spec.nodes import ListNode, MapNode, node_of
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wanrun.catalog import Catalog
+    from wanrun.rules import Sentence
     from wanrun.spec.expand import Draft, Expander
     from wanrun.spec.kinds import Kinds
     from wanrun.spec.nodes import Node
@@ -72,10 +74,11 @@ class SinkMaker:
             self._checked[id(names)] = names, not unknown
         return self._checked[id(names)][1]
 
-    def _unknown(self, name: str) -> str:
+    def _unknown(self, name: str) -> Sentence:
         if not self._defined:
-            return f'no sink is called {shown(name)}: the spec has no "sinks", and then results go to the folder "out"'
-        return f"no sink is called {shown(name)}{did_you_mean(name, self._chosen, 'the spec has')}"
+            words = f'no sink is called {shown(name)}: the spec has no "sinks", and then results go to the folder "out"'
+            return rules.UNKNOWN_SINK(words)
+        return rules.UNKNOWN_SINK(f"no sink is called {shown(name)}{did_you_mean(name, self._chosen, 'the spec has')}")
 
     def _ref(self, name: str, draft: Draft) -> SinkRef | None:
         chosen = self._chosen[name]
@@ -115,7 +118,7 @@ class Places:
             try:
                 place = self._catalog.sink(sink.kind).place(sink, job)
             except WanrunError as exc:
-                report.add(sink.position, f"sinks.{sink.name}: {exc}", f'job "{job.id}"')
+                report.add(sink.position, rules.PLACE_REFUSED(f"sinks.{sink.name}: {exc}"), f'job "{job.id}"')
                 continue
             self._take(sink, place, job, report)
 
@@ -125,8 +128,10 @@ class Places:
         if other is job and other_sink == sink.name:
             return
         if other is job:
+            rule = rules.SINKS_AT_ONE_PLACE
             message = f'the sinks "{other_sink}" and "{sink.name}" of job "{job.id}" lead to one place, {place}'
         else:
+            rule = rules.PLACE_TAKEN
             whose = f'job "{other.id}" at {other.position}'
             message = f'the result of job "{job.id}" would go to {place}, where that of {whose} goes'
-        report.add(job.position, f"{message}; name the place with ${{{{ job.id }}}}")
+        report.add(job.position, rule(f"{message}; name the place with ${{{{ job.id }}}}"))

@@ -9,6 +9,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from wanrun import rules
 from wanrun.models import schemas_folder
 from wanrun.spec.kinds import media_value
 from wanrun.spec.nodes import Entry, ListNode, MapNode, Node, ScalarNode
@@ -28,7 +29,7 @@ SHARED = ("retries",)  #: fields that may stand at the top of a spec too, below 
 #: The fields of each job that are wrong, by its number, and under -1 those of `defaults`; "" stands for the whole.
 Broken = dict[int, set[str]]
 
-_CUT_SHORT = (
+_CUT_SHORT = rules.TEXT_CUT(
     'a " #" starts a comment, so this text ends there; put quotes around the text, or the comment on a line of its own'
 )
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from wanrun import rules
 from wanrun.spec.nodes import Entry, ListNode, Node, ScalarNode, list_of, map_of, node_of
 from wanrun.spec.words import did_you_mean, nearest, quoted, shown, slug
 from wanrun.types import SecretName, SecretTemplate
@@ -16,6 +17,7 @@ from wanrun.types import SecretName, SecretTemplate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from wanrun.rules import Sentence
     from wanrun.types import JSON, Position
 
 MAX_VALUES = 3_000_000  #: that the templates of one spec make
@@ -48,11 +50,11 @@ _NAMES = re.compile(r"\s*([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)\s*", re.ASCII)
 
 
 class TemplateError(Exception):
-    """A template cannot be filled in; caught inside this package. An empty message: the cause is reported already."""
+    """A template cannot be filled in; caught inside this package. No sentence: the cause is reported already."""
 
-    def __init__(self, message: str, index: int = 0) -> None:
-        super().__init__(message)
-        self.message, self.index = message, index  # index: which `${{` of the text, from 0
+    def __init__(self, sentence: Sentence | None, index: int = 0) -> None:
+        super().__init__(sentence or "")
+        self.sentence, self.index = sentence, index  # index: which `${{` of the text, from 0
 
 
 class TooMuch(Exception):
@@ -96,12 +98,12 @@ def _part(found: re.Match[str], index: int) -> str | Lookup:
     if escaped:
         return "${{"
     if unclosed:
-        raise TemplateError('"${{" without "}}"; to write these characters themselves: $${{', index)
+        words = '"${{" without "}}"; to write these characters themselves: $${{'
+        raise TemplateError(rules.TEMPLATE_UNCLOSED(words), index)
     if not (names := _NAMES.fullmatch(inside)):
         written = shown(f"${{{{{inside}}}}}")
-        raise TemplateError(
-            f"{written} is no template; one holds dotted names only, such as ${{{{ vars.name }}}}", index
-        )
+        words = f"{written} is no template; one holds dotted names only, such as ${{{{ vars.name }}}}"
+        raise TemplateError(rules.TEMPLATE_FORM(words), index)
     return Lookup(tuple(names.group(1).split(".")), index)
 
 
@@ -115,7 +117,7 @@ def fill(text: str, scope: Scope) -> JSON:
         return look_up(parts[0], scope)
     texts = [part if isinstance(part, str) else _as_text(part, scope) for part in parts]
     if sum(map(len, texts)) > MAX_CHARACTERS:
-        raise TemplateError(f"this makes a text of more than {MAX_CHARACTERS:,} characters")
+        raise TemplateError(rules.TEMPLATE_TOO_LONG(f"this makes a text of more than {MAX_CHARACTERS:,} characters"))
     if any(isinstance(text, SecretTemplate) for text in texts):
         return SecretTemplate(each for text in texts for each in getattr(text, "parts", (text,)))
     return "".join(texts)
@@ -126,7 +128,8 @@ def _as_text(lookup: Lookup, scope: Scope) -> str:
     if isinstance(value, str):
         return value
     if value is None or isinstance(value, dict | list):
-        raise TemplateError(f"{lookup} is {shown(value)}, which cannot stand inside a text", lookup.index)
+        words = f"{lookup} is {shown(value)}, which cannot stand inside a text"
+        raise TemplateError(rules.TEMPLATE_NOT_TEXT(words), lookup.index)
     return json.dumps(value)
 
 
@@ -139,18 +142,20 @@ def look_up(lookup: Lookup, scope: Scope) -> JSON:
     if root == "secret" and names:
         return _secret(names, lookup.index)
     if not names:
-        raise TemplateError(f"{root} is a group of names; write ${{{{ {root}.NAME }}}}", lookup.index)
+        words = f"{root} is a group of names; write ${{{{ {root}.NAME }}}}"
+        raise TemplateError(rules.TEMPLATE_GROUP(words), lookup.index)
     for name in names:
         value = _step(value, path, name, lookup.index)
         path = f"{path}.{name}"
     if value is BROKEN:
-        raise TemplateError("", lookup.index)
+        raise TemplateError(None, lookup.index)
     return value  # type: ignore[no-any-return]  # scopes hold JSON or BROKEN, and BROKEN ends here
 
 
 def _secret(names: list[str], index: int) -> SecretTemplate:
     if len(names) > 1:
-        raise TemplateError(f"secret.{'.'.join(names)} is not defined; a secret has no parts", index)
+        words = f"secret.{'.'.join(names)} is not defined; a secret has no parts"
+        raise TemplateError(rules.SECRET_PARTS(words), index)
     return SecretTemplate([SecretName(names[0])])
 
 
@@ -163,32 +168,35 @@ def _step(value: Any, path: str, name: str, index: int) -> Any:
                 if near
                 else did_you_mean("", [f"{path}.{key}" for key in value], "known")
             )
-            raise TemplateError(f"{path}.{name} is not defined{hint}", index)
+            raise TemplateError(rules.TEMPLATE_UNDEFINED(f"{path}.{name} is not defined{hint}"), index)
         found = value[name]
         if found is LATER:
-            raise TemplateError(f"{path}.{name} is defined further down; a var can refer only to those above it", index)
+            words = f"{path}.{name} is defined further down; a var can refer only to those above it"
+            raise TemplateError(rules.VAR_LATER(words), index)
         return found
     if value is BROKEN:
-        raise TemplateError("", index)
+        raise TemplateError(None, index)
     if not isinstance(value, str):
-        raise TemplateError(f"{path} is {shown(value)}, which has no part {name}", index)
+        raise TemplateError(rules.TEMPLATE_PART(f"{path} is {shown(value)}, which has no part {name}"), index)
     if name not in PARTS:
-        raise TemplateError(f"{path} is a text; its parts are {quoted(PARTS, 'and')}, not {shown(name)}", index)
+        words = f"{path} is a text; its parts are {quoted(PARTS, 'and')}, not {shown(name)}"
+        raise TemplateError(rules.TEMPLATE_PART(words), index)
     if not (part := PARTS[name](value)) and name == "slug":
-        raise TemplateError(f"{path} is {shown(value)}, which has no letter or digit to make a slug of", index)
+        words = f"{path} is {shown(value)}, which has no letter or digit to make a slug of"
+        raise TemplateError(rules.SLUG_EMPTY(words), index)
     return part
 
 
-def _unknown_root(root: str, scope: Scope) -> str:
+def _unknown_root(root: str, scope: Scope) -> Sentence:
     if root in NOT_OFFERED:
-        return NOT_OFFERED[root]
+        return rules.TEMPLATE_NOT_HERE(NOT_OFFERED[root])
     if root == "secret":
-        return f"{MISPLACED}, of a source or sink"
+        return rules.SECRET_MISPLACED(f"{MISPLACED}, of a source or sink")
     if root == "matrix" and "job" in scope:
-        return f"{root} cannot be used here, as the job has no matrix"
+        return rules.TEMPLATE_NOT_HERE(f"{root} cannot be used here, as the job has no matrix")
     if root in ROOTS:
-        return f"{root} cannot be used here; known here: {', '.join(scope)}"
-    return f"{root} is not defined{did_you_mean(root, scope, 'known here')}"
+        return rules.TEMPLATE_NOT_HERE(f"{root} cannot be used here; known here: {', '.join(scope)}")
+    return rules.TEMPLATE_UNDEFINED(f"{root} is not defined{did_you_mean(root, scope, 'known here')}")
 
 
 class Filler:
@@ -226,7 +234,8 @@ class Filler:
         try:
             value = fill(str(node.value), scope)
             if self._scalars_only and isinstance(value, dict | list):
-                raise TemplateError(f"this is {shown(value)}; a var can take only a text or number from another")
+                words = f"this is {shown(value)}; a var can take only a text or number from another"
+                raise TemplateError(rules.VAR_NOT_TEXT(words))
         except TemplateError as exc:
             self._fault(node, exc)
             return None
