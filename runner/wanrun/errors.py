@@ -140,6 +140,7 @@ class LedgerBusy(LedgerError):
     """Another run holds the ledger."""
 
     exit_code = ExitCode.UNFINISHED
+    holder = "pid unknown"  #: who it is, in words
 
 
 class ServiceError(WanrunError):

@@ -39,6 +39,7 @@ class Setup:
     config: Path | None = None  #: instead of `wanrun.toml` at the project root
     base_url: str | None = None
     ledger: Path | None = None
+    require_ledger: bool = False  #: refuse to go on without a ledger, which a run would begin anew
     emulator: EmulatorOptions | None = None  #: None: the service itself
     environ: Mapping[str, str] | None = None  #: default the process's own
 
@@ -94,7 +95,14 @@ def open_project(setup: Setup, *, catalog: Catalog | None = None) -> Project:
     catalog = catalog or load_catalog()
     if setup.emulator is not None and not setup.emulator.deliver:
         catalog = rehearsed(catalog)
-    return Project(setup, settings, _ledger_path(setup, settings), catalog)
+    path = _ledger_path(setup, settings)
+    if setup.require_ledger and not (path.is_file() and path.stat().st_size):
+        raise SettingsError(
+            f"there is no ledger at {path}, and one is required: without it every job looks new and is paid for again. "
+            "Bring it back (wanrun ledger import FILE), make it anew from sidecars (wanrun ledger rebuild), or, if "
+            "nothing has ever run, begin one: wanrun ledger new"
+        )
+    return Project(setup, settings, path, catalog)
 
 
 def _ledger_path(setup: Setup, settings: Settings) -> Path:

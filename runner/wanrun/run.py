@@ -96,6 +96,7 @@ class Run:
         path = self.project.ledger_path
         make_private(path.parent)
         with LedgerLock(path), Ledger.open(path, now=self.world.now) as ledger:
+            ledger.check_not_lent()
             yield ledger
 
     async def _run(self, batch: Batch, ledger: Ledger, stop: Stop) -> Outcome:

@@ -96,6 +96,7 @@ def test_a_whole_life_in_processes_of_its_own_leaves_no_canary(project: Project,
             "run", leaky, "--base-url", url, "--format", "json", "--retry-failed", "--events", "e.jsonl", "-q"
         )
     status = project.process("status")
+    assert project.process("ledger", "export", "ledger.jsonl").exit_code == 0  # it is searched with everything else
 
     assert (text.exit_code, again.exit_code) == (1, 1), text
     assert "delivery_failed" in (project.folder / "events.jsonl").read_text()

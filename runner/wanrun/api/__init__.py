@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from wanrun.api.accounting import Spendings, spending
     from wanrun.api.adopting import adopt
     from wanrun.api.cancelling import Cancellation, cancel
+    from wanrun.api.carrying import (
+        Exported,
+        Imported,
+        MissingResult,
+        export_ledger,
+        import_ledger,
+        new_ledger,
+        reclaim_ledger,
+    )
     from wanrun.api.checkup import doctor
     from wanrun.api.downloading import Downloaded, download
     from wanrun.api.emulating import emulate
@@ -50,13 +59,16 @@ __all__ = [
     "Decision",
     "Downloaded",
     "EmulatorOptions",
+    "Exported",
     "Fate",
     "Finding",
+    "Imported",
     "InstalledKind",
     "InstalledPlugin",
     "JobOutcome",
     "JobStanding",
     "ListedTask",
+    "MissingResult",
     "Money",
     "Outcome",
     "Plan",
@@ -79,11 +91,15 @@ __all__ = [
     "doctor",
     "download",
     "emulate",
+    "export_ledger",
+    "import_ledger",
     "kinds",
     "load",
+    "new_ledger",
     "plan",
     "plugins",
     "rebuild_ledger",
+    "reclaim_ledger",
     "rescue",
     "resolve",
     "run",
@@ -101,6 +117,15 @@ _HOMES = {
     "wanrun.api.accounting": ("Spendings", "spending"),
     "wanrun.api.adopting": ("adopt",),
     "wanrun.api.cancelling": ("Cancellation", "cancel"),
+    "wanrun.api.carrying": (
+        "Exported",
+        "Imported",
+        "MissingResult",
+        "export_ledger",
+        "import_ledger",
+        "new_ledger",
+        "reclaim_ledger",
+    ),
     "wanrun.api.checkup": ("doctor",),
     "wanrun.api.downloading": ("Downloaded", "download"),
     "wanrun.api.emulating": ("emulate",),

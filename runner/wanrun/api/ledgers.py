@@ -97,12 +97,17 @@ def _check_rebuild(path: Path, folders: Sequence[Path]) -> None:
             f"{path} is there already, and nothing takes its place; move it away, or make the new one elsewhere with "
             "--into FILE"
         )
-    journal = path.with_name(f"{path.name}-journal")
-    if journal.is_file() and journal.read_bytes().startswith(MAGIC):
-        raise SettingsError(f"{journal} belongs to a ledger that is gone; move it away, or it would spoil the new one")
+    check_no_journal(path)
     for folder in folders:
         if not folder.is_dir():
             raise SettingsError(f"{folder}: no such folder")
+
+
+def check_no_journal(path: Path) -> None:
+    """Raise `SettingsError` where a journal without its ledger would be played back into a new one."""
+    journal = path.with_name(f"{path.name}-journal")
+    if journal.is_file() and journal.read_bytes().startswith(MAGIC):
+        raise SettingsError(f"{journal} belongs to a ledger that is gone; move it away, or it would spoil the new one")
 
 
 def _disk(exc: OSError) -> LedgerError:

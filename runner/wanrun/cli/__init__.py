@@ -32,7 +32,7 @@ COMMANDS = {
     "rescue": ("wanrun.cli.rescue:rescue", "Bring home every finished result of the account."),
     "cancel": ("wanrun.cli.account:cancel", "Cancel jobs whose tasks still wait at the service."),
     "doctor": ("wanrun.cli.about:doctor", "Look at settings, ledger, key and plugins, and say what to do."),
-    "ledger": ("wanrun.cli.ledger:ledger", "Copy the ledger, check it, or rebuild it from sidecars."),
+    "ledger": ("wanrun.cli.ledger:ledger", "Copy the ledger, carry it elsewhere, check it, or rebuild it."),
     "plugins": ("wanrun.cli.about:plugins", "Show the installed plugins, and the options of each kind."),
     "schema": ("wanrun.cli.about:schema", "Print the JSON Schema of specs, for editors."),
     "emulator": ("wanrun.cli.emulate:emulator", "Serve the video-edit service on this machine, for tries and tests."),

@@ -1,4 +1,7 @@
-"""`wanrun ledger`: the ledger as a file: a copy of it, whether it is sound, and a new one from sidecars."""
+"""`wanrun ledger`: the ledger as a file: a copy of it, whether it is sound, and a new one from sidecars.
+
+How it is carried elsewhere is in `carrying`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 import click
 
 from wanrun import api
+from wanrun.cli import carrying
 from wanrun.cli.about import show_checkup
 from wanrun.cli.advice import command
 from wanrun.cli.options import emulator_flag, format_option, make_setup, setup_options
@@ -19,7 +23,11 @@ from wanrun.words import megabytes
 
 @click.group(no_args_is_help=True)
 def ledger() -> None:
-    """Copy the ledger, check it, or rebuild it from the sidecars beside delivered results."""
+    """Copy the ledger, carry it elsewhere, check it, or rebuild it from the sidecars beside delivered results."""
+
+
+for _command in (carrying.new, carrying.export, carrying.import_, carrying.reclaim):
+    ledger.add_command(_command)
 
 
 @ledger.command(short_help="Copy it to a file; a run may be writing.")

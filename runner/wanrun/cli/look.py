@@ -13,6 +13,7 @@ from wanrun.cli.options import (
     format_option,
     make_selection,
     make_setup,
+    require_ledger_option,
     selection_options,
     setup_options,
     specs_argument,
@@ -64,6 +65,7 @@ def _problem(problem: Any) -> dict[str, Any]:
 @click.command()
 @specs_argument
 @setup_options
+@require_ledger_option
 @emulator_flag
 @selection_options
 @click.option("--retry-failed", is_flag=True, help="Plan failed jobs anew; none of them was billed.")

@@ -43,6 +43,12 @@ def setup_options(command: F) -> F:
     return command
 
 
+require_ledger_option = click.option(
+    "--require-ledger",
+    is_flag=True,
+    help="Exit with 2 if there is no ledger, which would be begun anew: for CI, where each job would be paid again.",
+)
+
 emulator_flag = click.option(
     "--emulator", is_flag=True, help="Use the embedded emulator and its own ledger: no key, no network, no cost."
 )
@@ -149,6 +155,7 @@ def make_setup(options: dict[str, Any]) -> api.Setup:
         config=options.pop("config"),
         ledger=options.pop("ledger"),
         base_url=options.pop("base_url"),
+        require_ledger=options.pop("require_ledger", False),
         emulator=api.EmulatorOptions(**embedded) if emulator else None,
     )
 

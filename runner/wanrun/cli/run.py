@@ -23,6 +23,7 @@ from wanrun.cli.options import (
     make_consent,
     make_selection,
     make_setup,
+    require_ledger_option,
     seconds_of,
     selection_options,
     setup_options,
@@ -47,6 +48,7 @@ PLACES_SHOWN = 20
 @click.command()
 @specs_argument
 @setup_options
+@require_ledger_option
 @emulator_flag
 @emulator_options
 @deliver_option

@@ -30,26 +30,49 @@ def back_up(ledger: Path, to: Path, *, replace: bool = False, patience_seconds: 
     Raises `SettingsError` for a place that cannot be, `LedgerError` for a ledger that cannot be read or a copy that
     cannot be made; whatever was at the place is then still there.
     """
-    _check_place(ledger, to, replace=replace)
+    check_place(ledger, to, replace=replace)
     with closing(_opened(ledger, patience_seconds)) as source:
         return write_copy(lambda copy: _copy(source, copy, ledger, patience_seconds), to, replace=replace)
 
 
+def snapshot(ledger: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> sqlite3.Connection:
+    """Return a copy of a ledger in memory, of its own version and found sound; a run may be writing meanwhile.
+
+    Raises `LedgerError` for a ledger that cannot be read or is damaged.
+    """
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        with closing(_opened(ledger, patience_seconds)) as source, _explained(ledger):
+            _copy(source, copy, ledger, patience_seconds)
+            if faults := faults_in(copy):
+                raise LedgerError(f"{ledger} is damaged: {faults[0]}; wanrun ledger check says what to do")
+    except BaseException:
+        copy.close()
+        raise
+    return copy
+
+
 def write_copy(fill: Callable[[sqlite3.Connection], None], to: Path, *, replace: bool = False) -> int:
     """Let `fill` write a new database, check it, and give it its name in one step; returns its size in bytes."""
+    with whole_file(to, replace=replace) as part:
+        with closing(sqlite3.connect(part, isolation_level=None)) as copy:
+            copy.execute("PRAGMA journal_mode = OFF")  # nobody sees the file before it is whole
+            fill(copy)
+        _check_copy(part, to)
+        return part.stat().st_size
+
+
+@contextmanager
+def whole_file(to: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Let the caller write a file of its user alone (0600), which gets its name when it is whole and on disk."""
     part = to.with_name(f".wanrun-{token_hex(8)}.part")
     try:
         with _explained(to):
             os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600))
-            with closing(sqlite3.connect(part, isolation_level=None)) as copy:
-                copy.execute("PRAGMA journal_mode = OFF")  # nobody sees the file before it is whole
-                fill(copy)
-            _check_copy(part, to)
-            size = part.stat().st_size
+            yield part
             _sync(part)
             _name(part, to, replace=replace)
             _sync(to.parent)
-        return size
     finally:
         part.unlink(missing_ok=True)
 
@@ -61,12 +84,13 @@ def faults_of(ledger: Path) -> list[str]:
     `LedgerError` when the file cannot be read at all.
     """
     with closing(_opened(ledger)) as connection, _explained(ledger):
-        return _faults(connection)
+        return faults_in(connection)
 
 
-def _check_place(ledger: Path, to: Path, *, replace: bool) -> None:
+def check_place(ledger: Path, to: Path, *, replace: bool) -> None:
+    """Raise `SettingsError` where there is no ledger to copy, or the copy could not have its place."""
     if not ledger.is_file():
-        raise SettingsError(f"there is no ledger at {ledger}; nothing to back up")
+        raise SettingsError(f"there is no ledger at {ledger}; nothing to copy")
     if not to.parent.is_dir():
         raise SettingsError(f"{to.parent}: no such folder")
     if to.is_dir():
@@ -115,11 +139,12 @@ def _copy(source: sqlite3.Connection, copy: sqlite3.Connection, ledger: Path, pa
 
 def _check_copy(part: Path, to: Path) -> None:
     with closing(sqlite3.connect(part, isolation_level=None)) as connection:
-        if faults := _faults(connection):
+        if faults := faults_in(connection):
             raise LedgerError(f"what was to be {to} is damaged ({faults[0]}), as the ledger may be; nothing was kept")
 
 
-def _faults(connection: sqlite3.Connection) -> list[str]:
+def faults_in(connection: sqlite3.Connection) -> list[str]:
+    """Return what is wrong with an open database, a line each; nothing for a sound one."""
     try:
         lines = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({LINES})")]
         return _strays(connection) if lines == ["ok"] else lines

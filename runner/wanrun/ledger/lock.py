@@ -51,10 +51,12 @@ class LedgerLock:
             self.__exit__(None, None, None)
             if exc.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise LedgerError.of(self._path, exc) from exc
-            raise LedgerBusy(
+            busy = LedgerBusy(
                 f"{self._ledger} is in use by another run ({holder}); wait for it or stop it. "
                 "A second ledger would pay for these jobs again"
-            ) from exc
+            )
+            busy.holder = holder
+            raise busy from exc
         with suppress(OSError):  # on a full disk the ledger itself says so better; the lock holds without the pid
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()} {int(time.time())} {socket.gethostname()}\n".encode(), 0)

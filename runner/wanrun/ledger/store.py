@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from wanrun.errors import LedgerError
 from wanrun.ledger.deliveries import Deliveries
+from wanrun.ledger.lending import Lending
 from wanrun.ledger.rows import (
     ATTEMPT_COLUMNS,
     FREE,
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
     from wanrun.events import Event
     from wanrun.types import JSON, Artifact, Job, Usage
 
+SERVICE = "service"  #: the account of the service itself
 INTERRUPTED = "the run ended before the service's answer was recorded"
 
 
-class Ledger(Spending, Deliveries):
+class Ledger(Spending, Deliveries, Lending):
     """The record of every job, attempt and delivery, in one SQLite file.
 
     Every method raises `LedgerError` when the file cannot be read or written, naming it.
@@ -409,7 +411,7 @@ class Ledger(Spending, Deliveries):
 
 def account_words(account: str) -> str:
     """Return whose ledger it is in words."""
-    return "the service itself" if account == "service" else f"the emulator account {account.partition(':')[2]}"
+    return "the service itself" if account == SERVICE else f"the emulator account {account.partition(':')[2]}"
 
 
 def _dumped(evidence: Mapping[str, JSON]) -> str:

@@ -1,0 +1,300 @@
+"""Carrying a ledger elsewhere: one file out, one file in, never an older one over a newer, never two runs on copies."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wanrun.api.ledgers import check_no_journal
+from wanrun.errors import LedgerBusy, LedgerError, SettingsError
+from wanrun.ledger import RESULT_LIFE_SECONDS, AttemptState, Ledger, LedgerLock
+from wanrun.ledger.backup import back_up, check_place, snapshot, whole_file, write_copy
+from wanrun.ledger.compare import Difference, Relation, compare, tasks_of
+from wanrun.ledger.lending import Lent
+from wanrun.ledger.portable import Portable, account_in, digest_of, lent_in, lines_of, migrate, read_portable
+from wanrun.ledger.store import SERVICE, account_words
+from wanrun.plan import standing
+from wanrun.project import Setup, make_private, open_project
+from wanrun.streams import silence
+from wanrun.types import State
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from os import PathLike
+
+    from wanrun.ledger import Entry
+    from wanrun.ledger.compare import Known
+    from wanrun.project import Project
+
+STANDARD = "-"  #: in place of a file: standard output, or input
+PACKED = ".gz"  #: how the name of a file ends that is to be packed
+MOST_NAMED = 20  #: of what one ledger knows and another does not
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A ledger as one file."""
+
+    ledger: Path
+    path: Path | None  #: None: standard output
+    bytes: int
+    lent: Lent | None  #: who goes on with it; whoever imports the file may look, and not run
+
+
+@dataclass(frozen=True, slots=True)
+class MissingResult:
+    """A result that was fetched where the ledger comes from, and is not in the artifact store here."""
+
+    job: str
+    artifact: str  #: the name of its file in an artifact store
+    is_needed: bool  #: it is not delivered to some sink
+    until: float | None  #: when the service no longer has it, epoch seconds; None: it has it no more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What came of an import."""
+
+    ledger: Path
+    relation: Relation | None  #: what the file was to the ledger here; None: there was none
+    made_at: float  #: when the file was written, epoch seconds
+    states: Mapping[State, int]  #: how many jobs stand how
+    missing: tuple[MissingResult, ...]
+    gone_at: float | None  #: when the first result of what is in flight can no longer be had
+    lent: Lent | None
+    kept: Path | None = None  #: the ledger that was replaced
+    forgotten: Mapping[str, Sequence[str]]  #: tasks that only the replaced one knew, by job
+
+
+def new_ledger(setup: Setup | None = None) -> Path:
+    """Make an empty ledger where there is none, and return where; raises `SettingsError` when there is one."""
+    path = open_project(setup or Setup()).ledger_path
+    make_private(path.parent)
+    with LedgerLock(path):
+        if _is_there(path):
+            raise SettingsError(f"there is a ledger at {path} already; nothing was changed")
+        check_no_journal(path)
+        Ledger.open(path, now=time.time).close()
+    return path
+
+
+# Out
+
+
+def export_ledger(
+    to: str | PathLike[str], setup: Setup | None = None, *, lent_to: str | None = None, replace_it: bool = False
+) -> Exported:
+    """Write the ledger to a file, or with `-` to standard output: one state of it, whole or not at all.
+
+    `lent_to` names who goes on with the ledger: whoever imports the file may look at it, and a run refuses it. The
+    same holds for a file that is written while a run uses the ledger. Raises `SettingsError` for a place that cannot
+    be, `LedgerBusy` when it is to be lent while a run uses it, and `LedgerError`.
+    """
+    ledger = open_project(setup or Setup()).ledger_path
+    path = None if str(to) == STANDARD else Path(to).absolute()
+    if path is not None:
+        check_place(ledger, path, replace=replace_it)
+    elif not ledger.is_file():
+        raise SettingsError(f"there is no ledger at {ledger}; nothing to copy")
+    now = time.time()
+    tables, lent = _state_of(ledger, lent_to, now)
+    with closing(tables):
+        if path is None:
+            return Exported(ledger, None, _print(lines_of(tables, now=now, lent=lent)), lent)
+        with whole_file(path, replace=replace_it) as part:
+            _write(part, lines_of(tables, now=now, lent=lent), packed=path.suffix == PACKED)
+            size = part.stat().st_size
+    return Exported(ledger, path, size, lent)
+
+
+def _state_of(ledger: Path, lent_to: str | None, now: float) -> tuple[sqlite3.Connection, Lent | None]:
+    """Return a copy of the ledger and who goes on with it: the one that it is lent to, or the run that is using it."""
+    try:
+        with LedgerLock(ledger):
+            tables, used_by = snapshot(ledger), None
+    except LedgerBusy as exc:
+        if lent_to is not None:
+            raise
+        tables, used_by = snapshot(ledger), Lent(f"the run that was using it, {exc.holder}", now)
+    before = lent_in(tables)
+    if before is not None and lent_to is not None:
+        tables.close()
+        raise SettingsError(f"{ledger} was {before.words()}, and is not given back; it cannot be lent again")
+    return tables, before or (Lent(lent_to, now) if lent_to is not None else used_by)
+
+
+def _write(path: Path, lines: Iterable[bytes], *, packed: bool) -> None:
+    with path.open("wb") as file:
+        if packed:
+            with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as inner:
+                inner.writelines(lines)
+        else:
+            file.writelines(lines)
+
+
+def _print(lines: Iterable[bytes]) -> int:
+    """Write lines to standard output and return their size in bytes."""
+    size = 0
+    try:
+        for line in lines:
+            size += sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+    except OSError as exc:
+        silence(sys.stdout)
+        raise LedgerError(f"standard output: {exc.strerror}; what it got is not a whole ledger") from exc
+    return size
+
+
+# In
+
+
+def import_ledger(file: str | PathLike[str], setup: Setup | None = None, *, replace: str | None = None) -> Imported:
+    """Take a file that `export_ledger` has written as the ledger, in one step, unless the ledger here knows more.
+
+    `replace` names the state of the ledger here that is to give way all the same, as the refusal names it; it is kept
+    beside the new one. Raises `SettingsError` for a file that is none, belongs to another service, or is older than
+    the ledger here or has diverged from it, with the difference; `LedgerBusy` while a run uses the ledger; and
+    `LedgerError`. In each case nothing was changed.
+    """
+    project = open_project(setup or Setup())
+    path, name = project.ledger_path, "standard input" if str(file) == STANDARD else str(file)
+    with closing(_read(file, name)) as portable:
+        make_private(path.parent)
+        with LedgerLock(path):
+            return _take(portable, name, project, replace)
+
+
+def _read(file: str | PathLike[str], name: str) -> Portable:
+    if str(file) == STANDARD:
+        return read_portable(sys.stdin.buffer, name)
+    try:
+        with Path(file).open("rb") as stream:
+            return read_portable(stream, name)
+    except OSError as exc:
+        raise SettingsError(f"{name}: {exc.strerror}") from exc
+
+
+def _take(portable: Portable, name: str, project: Project, replace: str | None) -> Imported:
+    path, kept, forgotten = project.ledger_path, None, {}
+    if not _is_there(path):
+        _check_account(portable, None, name, project)
+        check_no_journal(path)
+        relation = None
+    else:
+        with closing(snapshot(path)) as here:
+            migrate(here, str(path))
+            _check_account(portable, account_in(here), name, project)
+            difference = compare(here, portable.tables)
+            relation = difference.relation
+            if relation in (Relation.OLDER, Relation.DIVERGED):
+                state = digest_of(here)
+                if replace != state:
+                    raise _refusal(difference, name, path, state, replace)
+                kept, forgotten = _kept(path, state), tasks_of(difference.here)
+            elif relation is Relation.SAME and portable.lent == lent_in(here):
+                return _imported(portable, project, relation, kept, forgotten)
+    write_copy(portable.tables.backup, path, replace=True)
+    return _imported(portable, project, relation, kept, forgotten)
+
+
+def _is_there(path: Path) -> bool:
+    """Say whether there is a ledger; an empty file is what a process leaves that dies while it makes one."""
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _check_account(portable: Portable, here: str | None, name: str, project: Project) -> None:
+    theirs = portable.account
+    if theirs is None:
+        return
+    if here is not None and here != theirs:
+        raise SettingsError(
+            f"{name} belongs to {account_words(theirs)}, and {project.ledger_path} to {account_words(here)}; one never "
+            "takes the other's place. Nothing was changed"
+        )
+    if project.setup.emulator is not None and theirs == SERVICE:
+        raise SettingsError(f"{name} belongs to {account_words(theirs)}, not to an emulator; leave out --emulator")
+
+
+def _refusal(difference: Difference, name: str, path: Path, state: str, replace: str | None) -> SettingsError:
+    """Return what is said of a file that does not know all that the ledger here knows."""
+    older = difference.relation is Relation.OLDER
+    lines = [f"{name} {'is older than' if older else 'has diverged from'} {path}; nothing was changed"]
+    lines += ["only the ledger here knows:", *_named(difference.here)]
+    lines += [] if older else ["only the file knows:", *_named(difference.there)]
+    if replace is not None:
+        lines.append(f"--replace {replace} names another state of the ledger here, which has changed since")
+    lines += [
+        "what only the ledger here knows would be paid for again if the file took its place. To let it do so all the "
+        "same, with the ledger here kept beside it:",
+        f"  --replace {state}",
+    ]
+    return SettingsError("\n".join(lines))
+
+
+def _named(known: Sequence[Known]) -> list[str]:
+    more = len(known) - MOST_NAMED
+    return [f"  {each.job}: {each.what}" for each in known[:MOST_NAMED]] + ([f"  and {more} more"] if more > 0 else [])
+
+
+def _kept(path: Path, state: str) -> Path:
+    """Copy the ledger that is about to give way, beside it, and return where."""
+    kept = path.with_name(f"{path.stem}-{state}{path.suffix}")
+    back_up(path, kept, replace=True)
+    return kept
+
+
+def _imported(
+    portable: Portable,
+    project: Project,
+    relation: Relation | None,
+    kept: Path | None,
+    forgotten: Mapping[str, Sequence[str]],
+) -> Imported:
+    now = time.time()
+    with Ledger.open(project.ledger_path, now=time.time) as ledger:
+        entries, lent = [entry for entry in ledger.entries() if entry.attempts], ledger.lent
+    flying = [entry.attempt.gone_at for entry in entries if entry.attempt is not None]
+    return Imported(
+        ledger=project.ledger_path,
+        relation=relation,
+        made_at=portable.made_at,
+        states=Counter(standing(entry, None)[0] for entry in entries),
+        missing=tuple(_missing(entries, project, now)),
+        gone_at=min((at for at in flying if at is not None), default=None),
+        lent=lent,
+        kept=kept,
+        forgotten=forgotten,
+    )
+
+
+def _missing(entries: Iterable[Entry], project: Project, now: float) -> Iterator[MissingResult]:
+    for entry in entries:
+        attempt = entry.attempt
+        if attempt is None or attempt.state is not AttemptState.FETCHED:
+            continue
+        artifact = attempt.artifact(project.artifacts)
+        if not artifact.is_there():
+            until = attempt.made_at + RESULT_LIFE_SECONDS
+            needed = standing(entry, None)[0] is not State.DONE
+            yield MissingResult(entry.address, artifact.path.name, needed, until if until > now else None)
+
+
+def reclaim_ledger(lent_to: str, setup: Setup | None = None) -> Path:
+    """Take back a ledger that is lent, from the one that it is lent to, who will not give it back; return where it is.
+
+    What was submitted there since must be in the ledger by then, or it is paid for again. Raises `SettingsError` when
+    there is no ledger or it is not lent to this one, and `LedgerBusy`.
+    """
+    path = open_project(setup or Setup()).ledger_path
+    if not _is_there(path):
+        raise SettingsError(f"there is no ledger at {path}; nothing was changed")
+    with LedgerLock(path), Ledger.open(path, now=time.time) as ledger:
+        ledger.reclaim(lent_to)
+    return path

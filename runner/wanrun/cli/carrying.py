@@ -1,0 +1,161 @@
+"""`wanrun ledger new`, `export`, `import` and `reclaim`: one ledger, carried from machine to machine."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wanrun import api
+from wanrun.cli.advice import command
+from wanrun.cli.options import emulator_flag, format_option, make_setup, setup_options
+from wanrun.cli.output import counted, local_time, say, say_json
+from wanrun.errors import ExitCode
+from wanrun.words import megabytes
+
+
+@click.command(short_help="Make an empty one, before anything has run.")
+@setup_options
+@emulator_flag
+@format_option
+def new(form: str, **options: Any) -> int:
+    """Make an empty ledger where there is none, so that the first run, too, can be told --require-ledger."""
+    path = api.new_ledger(make_setup(options))
+    if form == "json":
+        say_json({"ledger": str(path)})
+    else:
+        say(f"{_near(path)}: an empty ledger")
+    return int(ExitCode.OK)
+
+
+@click.command(short_help="Write it to one file, to be carried elsewhere.")
+@click.argument("file", metavar="FILE|-")
+@click.option("--force", is_flag=True, help="Let the file take the place of one that is there.")
+@click.option(
+    "--lent-to",
+    metavar="WHO",
+    help="Who goes on with the ledger, in a few words: whoever imports the file can look at it, and no run uses it.",
+)
+@setup_options
+@emulator_flag
+@format_option
+def export(file: str, force: bool, lent_to: str | None, form: str, **options: Any) -> int:
+    """Write the ledger to FILE, or to standard output: lines of text with a checksum, packed if FILE ends in .gz.
+
+    All that is known of paid tasks is in it, also of those in the air, unsure or held. Artifacts are not, nor any
+    secret. While a run uses the ledger, the file holds one state of it and says that the run goes on: whoever imports
+    it can look at it, and no run uses it, since it would pay again for what is submitted meanwhile.
+    """
+    if form == "json" and file == "-":
+        raise click.UsageError("--format json and FILE - both write to standard output; name a file")
+    made = api.export_ledger(file, make_setup(options), lent_to=lent_to, replace_it=force)
+    if made.path is None:
+        return int(ExitCode.OK)
+    if form == "json":
+        lent = made.lent.to if made.lent else None
+        say_json({"ledger": str(made.ledger), "path": str(made.path), "bytes": made.bytes, "lent_to": lent})
+        return int(ExitCode.OK)
+    say(f"{_near(made.path)} ({megabytes(made.bytes)})" + (f", {made.lent.words()}" if made.lent else ""))
+    return int(ExitCode.OK)
+
+
+@click.command("import", short_help="Take such a file as the ledger.")
+@click.argument("file", metavar="FILE|-")
+@click.option(
+    "--replace",
+    metavar="STATE",
+    help="The state of the ledger here that gives way although the file does not know all of it; as refused before.",
+)
+@setup_options
+@emulator_flag
+@format_option
+def import_(file: str, replace: str | None, form: str, **options: Any) -> int:
+    """Take FILE, written by `wanrun ledger export`, as the ledger here, in one step.
+
+    A file that is older than the ledger here, or has diverged from it, is refused with what it does not know, and so
+    is one of another service. What is said about results: which are not in the artifact store here, whether anything
+    needs them, and until when the service has them.
+    """
+    setup = make_setup(options)
+    made = api.import_ledger(file, setup, replace=replace)
+    if form == "json":
+        say_json(_imported(made))
+        return int(ExitCode.OK)
+    counts = ", ".join(f"{count} {state}" for state, count in made.states.items()) or "nothing submitted yet"
+    known = " known already;" if made.relation == "same" else ""
+    say(f"{_near(made.ledger)}:{known} {counts}; as of {_utc(made.made_at)}")
+    _say_missing(made)
+    if made.gone_at is not None:
+        say(f"the first result of what is in flight is gone at {local_time(made.gone_at)}; run before")
+    if made.lent is not None:
+        say(f"it is {made.lent.words()}: look at it as you like; no run uses it until it is given back")
+    _say_replaced(made, setup)
+    return int(ExitCode.OK)
+
+
+@click.command(short_help="Take it back from one who will not give it back.")
+@click.argument("who")
+@setup_options
+@emulator_flag
+@format_option
+def reclaim(who: str, form: str, **options: Any) -> int:
+    """Take back a ledger that was lent to WHO and not given back, such as to a machine that died.
+
+    What was submitted there is not in it. Before this, look at wanrun tasks, and for each task that no job has:
+    wanrun resolve JOB --adopt TASK --spec SPEC. What is older than 24 h is listed no more; wait no longer than that.
+    """
+    path = api.reclaim_ledger(who, make_setup(options))
+    if form == "json":
+        say_json({"ledger": str(path), "lent_to": None})
+    else:
+        say(f"{_near(path)} is no longer lent to {who}")
+    return int(ExitCode.OK)
+
+
+def _say_missing(made: api.Imported) -> None:
+    spare = sum(not result.is_needed for result in made.missing)
+    if spare:
+        say(f"{counted(spare, 'result')} not in the artifact store here: delivered, and nothing needs them")
+    for result in made.missing:
+        if result.is_needed and result.until is not None:
+            say(f"{result.job}: its result is not here, nor delivered; the service has it until {_utc(result.until)}")
+        elif result.is_needed:
+            say(f"{result.job}: its result is not here, nor delivered, and gone at the service; bring it here:")
+            say(f"  {result.artifact} of .wanrun/artifacts where the ledger comes from")
+
+
+def _say_replaced(made: api.Imported, setup: api.Setup) -> None:
+    if made.kept is None:
+        return
+    say(f"the ledger that was here is kept as {_near(made.kept)}")
+    for job, tasks in made.forgotten.items():
+        for task in tasks:
+            say(f"{job}: task {task} is known no more; unless it is to be paid for again:")
+            say(f"  {command('resolve', setup)} {job} --adopt {task} --spec SPEC")
+
+
+def _imported(made: api.Imported) -> dict[str, Any]:
+    return {
+        "ledger": str(made.ledger),
+        "was": made.relation.value if made.relation else None,
+        "made_at": made.made_at,
+        "states": {state.value: count for state, count in made.states.items()},
+        "missing": [
+            {"job": each.job, "artifact": each.artifact, "needed": each.is_needed, "until": each.until}
+            for each in made.missing
+        ],
+        "gone_at": made.gone_at,
+        "lent_to": made.lent.to if made.lent else None,
+        "kept": str(made.kept) if made.kept else None,
+        "forgotten": {job: list(tasks) for job, tasks in made.forgotten.items()},
+    }
+
+
+def _utc(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _near(path: Path) -> str:
+    return str(path).removeprefix(f"{Path.cwd()}/")

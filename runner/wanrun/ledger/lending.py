@@ -1,0 +1,69 @@
+"""Who works with a ledger that travels: while it is lent, whoever else has a copy may look at it, and no run uses it.
+
+A copy knows nothing of what is submitted after it was made, and would pay for it again. So a file that is handed on
+while another process goes on with the ledger says so, until that process hands on a newer one, or a person has looked
+at the account and takes the ledger back.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from wanrun.errors import ExitCode, LedgerError, SettingsError
+from wanrun.ledger.database import Database
+
+KEY = "lent"  #: in the table `meta`
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """Who has gone on with a ledger of which this is a copy."""
+
+    to: str
+    at: float  #: epoch seconds
+
+    def written(self) -> str:
+        """Return it as the ledger keeps it."""
+        return json.dumps(asdict(self))
+
+    def words(self) -> str:
+        """Return to whom and since when, in words."""
+        return f"lent to {self.to} at {datetime.fromtimestamp(self.at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+class Lending(Database):
+    """Whether this ledger may be worked with; `store.Ledger` adds the rest."""
+
+    @property
+    def lent(self) -> Lent | None:
+        """Who has gone on with the ledger of which this is a copy; None: nobody."""
+        rows = self._read("SELECT value FROM meta WHERE key = :key", key=KEY)
+        return lent_from(rows[0]["value"]) if rows else None
+
+    def check_not_lent(self) -> None:
+        """Raise `LedgerError` while the ledger is lent, saying what a person has to do first."""
+        if lent := self.lent:
+            error = LedgerError(
+                f"{self._name} was {lent.words()}, and is not given back: what was submitted there since is not in it, "
+                "and would be paid for again. Take the file that was handed on after that, if there is one (wanrun "
+                "ledger import FILE). Else look at wanrun tasks, give each task that no job has to its job (wanrun "
+                f'resolve JOB --adopt TASK --spec SPEC), and then: wanrun ledger reclaim "{lent.to}"'
+            )
+            error.exit_code = ExitCode.ATTENTION
+            raise error
+
+    def reclaim(self, lent_to: str) -> None:
+        """Take the ledger back from one who has not given it back; raises `SettingsError` when it is not lent so."""
+        lent = self.lent
+        if lent is None:
+            raise SettingsError(f"{self._name} is not lent to anybody; nothing was changed")
+        if lent.to != lent_to:
+            raise SettingsError(f'{self._name} was {lent.words()}, not to "{lent_to}"; nothing was changed')
+        self._write("DELETE FROM meta WHERE key = :key", key=KEY)
+
+
+def lent_from(written: str) -> Lent:
+    """Return what `Lent.written` has written."""
+    return Lent(**json.loads(written))
