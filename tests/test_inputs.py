@@ -11,6 +11,7 @@ import pytest
 from media_files import make_video, png
 from wanrun import Job, MediaRef, Position, SourceKind
 from wanrun.catalog import Catalog
+from wanrun.fingerprint import media_key
 from wanrun.guards import Origin
 from wanrun.inputs import InputReport, check_inputs
 from wanrun.offers import checked_source
@@ -139,6 +140,71 @@ def test_a_data_url_as_video_is_a_problem(tmp_path: Path) -> None:
     report = check_inputs([job(tmp_path, ("video", "url", url), ("reference_image", "url", url))], CATALOG)
 
     assert messages(report) == ["wan2.7-videoedit takes no data: URL as video; write a path or a link"]
+
+
+def inline(data: bytes, mime: str = "image/png") -> tuple[str, str, dict[str, Any]]:
+    return "reference_image", "url", {"url": f"data:{mime};base64,{b64encode(data).decode()}"}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        pytest.param(
+            png(size=(100, 300)), "is 100 x 300 pixels; wan2.7-videoedit takes sides of 240 to 8000", id="small"
+        ),
+        pytest.param(
+            png(size=(2240, 240)), "is 2240 x 240 pixels, 9.3 to 1; wan2.7-videoedit takes up to 8 to 1", id="wide"
+        ),
+        pytest.param(
+            png(alpha=True), "has an alpha channel; wan2.7-videoedit takes images without one", id="transparent"
+        ),
+        pytest.param(b"words", "holds no picture; wan2.7-videoedit takes jpeg, png, bmp or webp", id="no picture"),
+        pytest.param(
+            png()[:20], "cannot be used: it is cut short; wan2.7-videoedit takes jpeg, png, bmp or webp", id="cut short"
+        ),
+    ],
+)
+def test_a_picture_inside_the_spec_is_held_against_the_model_too(tmp_path: Path, data: bytes, message: str) -> None:
+    """The bytes of a data: URL are here, so nothing about them is left to a task that fails."""
+    assert messages(check_inputs([job(tmp_path, inline(data))], CATALOG)) == [f"this data: URL {message}"]
+
+
+def test_data_urls_that_no_request_can_hold_are_a_problem(tmp_path: Path) -> None:
+    """Files are uploaded when they are too many; what stands in the spec cannot be, so it is said before a run."""
+    large = inline(png() + bytes(4 * 1024 * 1024))
+
+    fits = check_inputs([job(tmp_path, large)], CATALOG)
+    report = check_inputs([job(tmp_path, large, large)], CATALOG)
+
+    assert fits.problems == ()
+    assert messages(report) == [
+        "hero/shot has 10.7 MB of data: URLs, and one request takes 10 MB; save a picture and write its path"
+    ]
+
+
+def test_a_video_that_does_not_say_how_long_it_is_is_a_note(tmp_path: Path) -> None:
+    """What cannot be checked here is not passed over in silence, and not refused either."""
+    clip = make_video(tmp_path / "clip.mp4", flags="frag_keyframe+empty_moov")
+
+    report = check_inputs([job(tmp_path, video("clip.mp4"))], CATALOG)
+
+    assert report.problems == ()
+    assert report.notes == (
+        f"{clip.name}: its index does not say how long it is; wan2.7-videoedit takes 2 to 10 s, "
+        "which the service will check",
+    )
+
+
+def test_what_was_found_is_told_by_reference(tmp_path: Path) -> None:
+    """Size, length and pixels are read once, for the plan and for what a job may cost."""
+    make_video(tmp_path / "clip.mp4", seconds=3)
+    shot = job(tmp_path, video("clip.mp4"), inline(png()))
+
+    facts = check_inputs([shot], CATALOG).facts
+
+    clip, picture_ = (facts[media_key(ref)] for ref in shot.media)
+    assert (clip.seconds, clip.width, clip.height) == (pytest.approx(3), 320, 240)
+    assert (picture_.format, picture_.width, picture_.bytes) == ("png", 300, len(png()))
 
 
 def test_a_file_with_a_line_break_in_its_name_is_one_line(tmp_path: Path) -> None:

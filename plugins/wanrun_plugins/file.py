@@ -58,7 +58,7 @@ class FileSource:
     async def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
         """Return a `data:` URL for a small picture that is not the video to edit, else upload the file."""
         path = _path(ref)
-        identity = await ctx.to_thread(self.identify, ref)
+        identity = ctx.identity  # not read again: what is sent is compared with it
         if ref.type != "video" and _inlined_length(identity) <= ctx.inline_bytes_left:
             return MediaUrl(await ctx.to_thread(_data_url, path, _named(ref), identity))
         return await ctx.upload(path, key=identity.key, mime=str(identity.mime))
@@ -161,7 +161,7 @@ def _data_url(path: Path, name: str, identity: Identity) -> str:
     except OSError as exc:
         raise _unreadable(name, exc) from exc
     if f"sha256:{sha256(data).hexdigest()}" != identity.key:
-        raise SourceError(f"{name}: the file changed while it was prepared; run again")
+        raise SourceError(f"{name}: the file changed since the plan; run again to submit it as it is now")
     return f"data:{identity.mime};base64,{b64encode(data).decode('ascii')}"
 
 
@@ -172,4 +172,4 @@ def _unreadable(name: str, exc: OSError) -> SourceError:
 @hookimpl
 def wanrun_sources() -> dict[str, SourceKind]:
     """Offer `file`."""
-    return {"file": SourceKind(options=OPTIONS, build=FileSource, short="path")}
+    return {"file": SourceKind(options=OPTIONS, build=FileSource, short="path", by_content=True)}

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from wanrun import rules
+from wanrun.digests import Digests
 from wanrun.errors import SettingsError, SpecError
 from wanrun.fingerprint import media_key
 from wanrun.inputs import check_inputs
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wanrun.ledger import Entry
+    from wanrun.media import MediaFacts
     from wanrun.money import Money
     from wanrun.project import Project
     from wanrun.spec import Spec
-    from wanrun.types import Identity, Job
+    from wanrun.types import Identity, Job, MediaRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,12 @@ class Batch:
     specs: tuple[Spec, ...]
     jobs: tuple[Job, ...]
     notes: tuple[str, ...]  #: what could not be checked, in words for people
-    seconds: Mapping[str, float] = field(default_factory=dict)  #: how long local videos are, by `media_key`
+    facts: Mapping[str, MediaFacts] = field(default_factory=dict)  #: of the media that are here, by `media_key`
+
+    def seconds(self, ref: MediaRef) -> float | None:
+        """Return how long a medium is; None where it is not here or no video."""
+        facts = self.facts.get(media_key(ref))
+        return facts.seconds if facts is not None else None
 
 
 def load_batch(paths: Sequence[Path], project: Project) -> Batch:
@@ -49,7 +56,7 @@ def load_batch(paths: Sequence[Path], project: Project) -> Batch:
         if money is not None:
             check_currency(money, f"{project.settings.file}: budget.{name}", loaded.jobs, project)
     jobs = tuple(_in_sandbox(job, project) for job in loaded.jobs)
-    return Batch(loaded.specs, jobs, report.notes, report.seconds)
+    return Batch(loaded.specs, jobs, report.notes, report.facts)
 
 
 def check_currency(money: Money, what: str, jobs: Iterable[Job], project: Project) -> None:
@@ -118,11 +125,15 @@ def _priced(plan: Plan, batch: Batch, project: Project) -> Plan:
 
     def cost(job: Job) -> Money | None:
         price = price_at(job.provider, job.model)
-        return price.of_job(job, lambda ref: batch.seconds.get(media_key(ref))) if price else None
+        return price.of_job(job, batch.seconds) if price else None
 
     return Plan(tuple(replace(planned, cost=cost(planned.job)) for planned in plan.jobs))
 
 
 def identify_batch(batch: Batch, project: Project) -> Mapping[str, Identity | Problem]:
-    """Identify every media reference of a batch. Slow: files are hashed."""
-    return {key: identify(ref, project.catalog) for key, ref in references(batch.jobs).items()}
+    """Identify every media reference of a batch. Slow where files are not known yet: they are hashed, and noted."""
+    digests = Digests(project.settings.state_folder)
+    try:
+        return {key: identify(ref, project.catalog, digests) for key, ref in references(batch.jobs).items()}
+    finally:
+        digests.save()  # what was hashed before somebody lost patience, too

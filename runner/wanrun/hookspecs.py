@@ -34,6 +34,9 @@ class PrepareContext(Protocol):
     #: Characters of `data:` URL that this job may still put into its create body; a source asks before it inlines.
     inline_bytes_left: int
 
+    #: What `identify` said of the reference for the plan; other bytes than these must not be handed over.
+    identity: Identity
+
     async def upload(self, path: Path, *, key: str, mime: str) -> MediaUrl:
         """Upload a file to the service's temporary store, once per `key`, however many jobs use it.
 
@@ -85,6 +88,9 @@ class SourceKind:
     options: Mapping[str, JSON]  #: JSON Schema (2020-12) of the options, an object schema
     build: Callable[[], Source]  #: called when a spec uses the kind; import heavy things here
     short: str | None = None  #: the option that a bare string stands for: `{file: a.png}` is `{file: {path: a.png}}`
+    by_content: bool = (
+        False  #: `identify` goes by the options and the bytes that `locate` names alone: kept while both stay
+    )
 
 
 class DeliverContext(Protocol):

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import BinaryIO
 
 MAX_SEGMENTS = 10_000  #: of one picture before its data begins
@@ -32,11 +31,10 @@ class ImageFacts:
     alpha: bool  #: whether it can be transparent anywhere
 
 
-def read_image(path: Path, mime: str) -> ImageFacts:
+def read_image(file: BinaryIO, mime: str) -> ImageFacts:
     """Return the facts of a picture of a known MIME type; raises `ImageError`, and OSError when it cannot be read."""
     readers = {"image/png": _png, "image/jpeg": _jpeg, "image/bmp": _bmp, "image/webp": _webp}
-    with path.open("rb") as file:
-        facts = readers[mime](file)
+    facts = readers[mime](file)
     if facts.width < 1 or facts.height < 1:
         raise ImageError("it has no size")
     return facts

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from base64 import b64decode
+from binascii import Error as Base64Error
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wanrun import rules
 from wanrun.errors import PluginError, SourceError
 from wanrun.fingerprint import digest, media_key
-from wanrun.media import ProbeError, probe
+from wanrun.media import ProbeError, probe, probe_picture
 from wanrun.rules import rule_of
 from wanrun.types import Problem
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 TOLERANCE_SECONDS = 0.05  #: a sound frame or a rounding more or less is left to the service
 MEBIBYTE = 1024 * 1024  #: what the service calls MB
+INLINE_BYTES = 10 * MEBIBYTE  #: of `data:` URLs in one create body; a file that is more is uploaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +36,29 @@ class InputReport:
 
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
-    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)  #: of local videos, by `media_key`
+    facts: Mapping[str, MediaFacts] = field(default_factory=dict, compare=False)  #: of what is here, by `media_key`
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """How long local videos are, by `media_key`."""
+        return {key: facts.seconds for key, facts in self.facts.items() if facts.seconds is not None}
 
 
 def check_inputs(jobs: Iterable[Job], catalog: Catalog) -> InputReport:
-    """Look at every local file that the jobs name, each once however many jobs share it.
+    """Look at every local file and `data:` URL of the jobs, each once however many jobs share it.
 
     No network and no secrets. What the service might take is not refused.
     """
-    files = _Files()
-    problems: list[Problem] = []
+    jobs, files = list(jobs), _Files()
+    problems = list(_too_much_inline(jobs))
     notes: list[str] = []
-    seconds: dict[str, float] = {}
+    known: dict[str, MediaFacts] = {}
     for use in _uses(jobs, catalog):
-        messages, hints = _check(use, catalog, files, seconds)
+        messages, hints = _check(use, catalog, files, known)
         more = _more(len(use.jobs))
         problems += [Problem(use.ref.position, _line(each) + more, rule_of(each).id) for each in messages]
         notes += hints
-    return InputReport(tuple(sorted(problems)), tuple(notes), seconds)
+    return InputReport(tuple(sorted(problems)), tuple(notes), known)
 
 
 @dataclass(slots=True)
@@ -101,14 +109,34 @@ def _asked_seconds(job: Job) -> float:
     return asked if isinstance(asked, int | float) else 0
 
 
-def _check(use: _Use, catalog: Catalog, files: _Files, seconds: dict[str, float]) -> tuple[list[Sentence], list[str]]:
-    """Return what is wrong with one reference, and what is only odd; notes how long it is."""
+def _too_much_inline(jobs: Iterable[Job]) -> Iterator[Problem]:
+    """Yield the jobs whose `data:` URLs do not fit into one create; files are uploaded instead, and these cannot be."""
+    told = set()
+    for job in jobs:
+        inline = [ref for ref in job.media if data_url(ref)]
+        size = sum(len(data_url(ref)) for ref in inline)
+        if size > INLINE_BYTES and inline[0].position not in told:
+            told.add(inline[0].position)
+            words = f"{size / MEBIBYTE:.1f} MB of data: URLs, and one request takes {INLINE_BYTES // MEBIBYTE} MB"
+            message = f"{job.address} has {words}; save a picture and write its path"
+            yield Problem(inline[0].position, message, rules.DATA_URLS.id)
+
+
+def data_url(ref: MediaRef) -> str:
+    """Return the `data:` URL that a spec holds as a medium; empty for any other."""
+    url = ref.options.get("url")
+    return url if isinstance(url, str) and url.startswith("data:") else ""
+
+
+def _check(
+    use: _Use, catalog: Catalog, files: _Files, known: dict[str, MediaFacts]
+) -> tuple[list[Sentence], list[str]]:
+    """Return what is wrong with one reference, and what is only odd; notes what it is."""
     source = catalog.source(use.ref.kind)
     try:
         path = source.locate(use.ref)
         if path is None:
-            identity = source.identify(use.ref)
-            return list(_inline_problems(use, identity.bytes)), []
+            return list(_inline_problems(use, source.identify(use.ref).bytes, known)), []
     except (SourceError, PluginError) as exc:
         return [rules.SOURCE_REFUSED(str(exc))], []
     name = _named(path, use.ref.folder)
@@ -117,8 +145,7 @@ def _check(use: _Use, catalog: Catalog, files: _Files, seconds: dict[str, float]
     except ProbeError as exc:
         words = f"{name} {exc}; {use.model.name} takes {_listed(use.limits.formats)}"
         return [rules.MEDIA_UNREADABLE(words)], []
-    if facts.seconds is not None:
-        seconds[media_key(use.ref)] = facts.seconds
+    known[media_key(use.ref)] = facts
     return [text.rule(f"{name} {text}") for text in _problems(use, facts)], list(_oddities(use, facts, name))
 
 
@@ -127,14 +154,20 @@ def _named(path: Path, folder: Path) -> str:
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else os.fspath(path)
 
 
-def _inline_problems(use: _Use, size: int | None) -> Iterator[Sentence]:
+def _inline_problems(use: _Use, size: int | None, known: dict[str, MediaFacts]) -> Iterator[Sentence]:
     """Yield what is wrong with bytes that stand in the spec; a source without a file knows a size only of those."""
     if size is None:
         return
     if not use.limits.data_url:
         yield rules.DATA_URL(f"{use.model.name} takes no data: URL as {use.ref.type}; write a path or a link")
-    elif size > use.limits.max_bytes:
-        yield rules.MEDIA_BYTES(f"this data: URL holds {_megabytes(size)}; {_most_bytes(use)}")
+        return
+    try:
+        facts = probe_picture(b64decode(data_url(use.ref).partition(",")[2]))
+    except (ProbeError, Base64Error) as exc:
+        yield rules.MEDIA_UNREADABLE(f"this data: URL {exc}; {use.model.name} takes {_listed(use.limits.formats)}")
+        return
+    known[media_key(use.ref)] = facts
+    yield from (text.rule(f"this data: URL {text}") for text in _problems(use, facts))
 
 
 def _problems(use: _Use, facts: MediaFacts) -> Iterator[Sentence]:
@@ -168,17 +201,23 @@ def _length_problems(use: _Use, facts: MediaFacts) -> Iterator[Sentence]:
     if facts.seconds is None or least is None or most is None:
         return
     if not least - TOLERANCE_SECONDS <= facts.seconds <= most + TOLERANCE_SECONDS:
-        yield rules.MEDIA_SECONDS(f"is {facts.seconds:.1f} s long; {use.model.name} takes {least:g} to {most:g} s")
+        yield rules.MEDIA_SECONDS(f"is {facts.seconds:.1f} s long; {_length(use)}")
 
 
 def _oddities(use: _Use, facts: MediaFacts, name: str) -> Iterator[str]:
-    """Yield what the service takes, though it cannot give what is asked."""
+    """Yield what the service takes, though it cannot give what is asked, and what only the service can tell."""
     if facts.seconds is None:
+        if None not in (use.limits.min_seconds, use.limits.max_seconds):
+            yield f"{name}: its index does not say how long it is; {_length(use)}, which the service will check"
         return
     long = {job: asked for job, asked in use.jobs.items() if asked > facts.seconds + TOLERANCE_SECONDS}
     for job, asked in list(long.items())[:1]:
         text = f"{job}: parameters.duration asks for {asked:g} s, and {name} is {facts.seconds:.1f} s long"
         yield text + _more(len(long))
+
+
+def _length(use: _Use) -> str:
+    return f"{use.model.name} takes {use.limits.min_seconds:g} to {use.limits.max_seconds:g} s"
 
 
 def _line(message: str) -> str:

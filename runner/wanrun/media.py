@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import stat
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING, Literal
 
 from wanrun.images import ImageError, read_image
@@ -15,6 +16,7 @@ from wanrun.sniff import HEAD_BYTES, described, mime_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
 _FORMATS = {
     "image/jpeg": "jpeg",
@@ -56,7 +58,8 @@ def probe(path: Path) -> MediaFacts:
         if mime is None:
             raise ProbeError(f"is {described(path, head)}")
         if mime.startswith("image/"):
-            return _image(path, mime, size)
+            with path.open("rb") as file:
+                return _image(file, mime, size)
         return _video(path, mime, size)
     except (ImageError, Mp4Error) as exc:
         raise ProbeError(f"cannot be used: {exc}") from exc
@@ -64,8 +67,19 @@ def probe(path: Path) -> MediaFacts:
         raise ProbeError(f"cannot be read: {exc.strerror or exc}") from exc
 
 
-def _image(path: Path, mime: str, size: int) -> MediaFacts:
-    facts = read_image(path, mime)
+def probe_picture(data: bytes) -> MediaFacts:
+    """Return the facts of a picture that is held in memory; raises `ProbeError` as `probe` does."""
+    mime = mime_of(data[:HEAD_BYTES])
+    if mime is None or not mime.startswith("image/"):
+        raise ProbeError("holds no picture")
+    try:
+        return _image(BytesIO(data), mime, len(data))
+    except ImageError as exc:
+        raise ProbeError(f"cannot be used: {exc}") from exc
+
+
+def _image(file: BinaryIO, mime: str, size: int) -> MediaFacts:
+    facts = read_image(file, mime)
     return MediaFacts(
         kind="image", format=_FORMATS[mime], bytes=size, width=facts.width, height=facts.height, alpha=facts.alpha
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wanrun.catalog import Catalog
+    from wanrun.digests import Digests
     from wanrun.money import Money
     from wanrun.types import Identity, Job, MediaRef, SinkRef
 
@@ -63,10 +64,12 @@ def references(jobs: Iterable[Job]) -> Mapping[str, MediaRef]:
     return {media_key(ref): ref for job in jobs for ref in job.media}
 
 
-def identify(ref: MediaRef, catalog: Catalog) -> Identity | Problem:
-    """Say what a reference is, or what is wrong with it. Slow for files: their bytes are hashed."""
+def identify(ref: MediaRef, catalog: Catalog, digests: Digests) -> Identity | Problem:
+    """Say what a reference is, or what is wrong with it. Slow for files that are not known: their bytes are hashed."""
+    source = catalog.source(ref.kind)
     try:
-        return catalog.source(ref.kind).identify(ref)
+        path = source.locate(ref) if catalog.sources[ref.kind].by_content else None
+        return source.identify(ref) if path is None else digests.identity(ref, path, lambda: source.identify(ref))
     except SourceError as exc:
         return Problem(ref.position, str(exc), rules.SOURCE_REFUSED.id)
 

@@ -160,6 +160,7 @@ MEDIA_ASPECT = Rule("media-aspect", "A local medium is not longer on one side th
 MEDIA_ALPHA = Rule("media-alpha", "A local image has no alpha channel where the model takes none.")
 MEDIA_SECONDS = Rule("media-seconds", "A local video is as long as the model takes.")
 DATA_URL = Rule("data-url", "A data: URL stands only where the model takes one.")
+DATA_URLS = Rule("data-urls", "The data: URLs of a job fit into one request.")
 SECRET_UNAVAILABLE = Rule("secret-unavailable", "A secret that a spec names can be had.")
 BUDGET_CURRENCY = Rule("budget-currency", "A budget is in the currency in which the model is billed.")
 

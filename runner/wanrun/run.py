@@ -15,6 +15,7 @@ from wanrun.audience import Audience
 from wanrun.batch import load_batch, plan_batch
 from wanrun.client import Client
 from wanrun.consent import ask_first, make_budget
+from wanrun.digests import Digests
 from wanrun.engine import run_jobs
 from wanrun.engine.leaving import GRACE_SECONDS
 from wanrun.engine.patience import patiently
@@ -74,10 +75,14 @@ class Run:
     max_wait_seconds: float = math.inf  #: from the start, after which no more is submitted and the run ends soon
     no_wait: bool = False  #: bring home what has ended, fill the places in flight, and leave
     signals: bool = False  #: the process is this run's own: signals end it, and it ends in time
+    _digests: Digests = field(init=False)
     _began: float = 0.0
     _counts: Counter[EventName] = field(default_factory=Counter)
     _submissions: Submissions = field(default_factory=Submissions)
     _notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._digests = Digests(self.project.settings.state_folder)
 
     async def run(self, paths: Sequence[Path]) -> Outcome:
         """Plan and carry out, and resume what is unfinished.
@@ -125,10 +130,13 @@ class Run:
     async def _plan(self, batch: Batch, ledger: Ledger, stop: Stop) -> Plan:
         """Compare the batch with the ledger; an empty plan when the run is stopped meanwhile."""
         identified: dict[str, Identity | Problem] = {}
-        with trio.CancelScope() as scope:
-            stop.bind(scope)
-            for key, ref in references(batch.jobs).items():
-                identified[key] = await self.world.to_thread(identify, ref, self.project.catalog)
+        try:
+            with trio.CancelScope() as scope:
+                stop.bind(scope)
+                for key, ref in references(batch.jobs).items():
+                    identified[key] = await self.world.to_thread(identify, ref, self.project.catalog, self._digests)
+        finally:
+            self._digests.save()
         if scope.cancelled_caught:
             return Plan(())
         plan = plan_batch(batch, identified, ledger.entries(), self.project, retry_failed=self.retry_failed)
@@ -154,6 +162,7 @@ class Run:
             jobs=[] if stop.reasons else open_jobs(plan, batch, ledger, self.project, now=self.world.now()),
             stop=stop,
             budget=make_budget(self.project, batch, ledger, self.max_cost),
+            digests=self._digests,
             waits=not self.no_wait,
             leave_at=self._began + self.max_wait_seconds,
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
-from wanrun import Artifact, Delivery, Job, MediaRef, MediaUrl, Position, SinkRef, Usage
+from wanrun import Artifact, Delivery, Identity, Job, MediaRef, MediaUrl, Position, SinkRef, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,7 @@ class Lent:
     """What the core lends to sources and sinks; uploads are only noted."""
 
     inline_bytes_left: int = TEN_MEGABYTES
+    identity: Identity = field(default_factory=lambda: Identity("sha256:unknown"))
     uploads: list[tuple[Path, str, str]] = field(default_factory=list)
 
     async def upload(self, path: Path, *, key: str, mime: str) -> MediaUrl:

@@ -14,6 +14,7 @@ import trio
 from wanrun.engine.lengths import input_seconds
 from wanrun.engine.patience import patiently
 from wanrun.errors import ServiceError, SourceError, WanrunError
+from wanrun.inputs import INLINE_BYTES, data_url
 from wanrun.types import MediaUrl
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-INLINE_BYTES = 10 * 1024 * 1024  #: of `data:` URLs in one create body; what is more is uploaded
 UPLOAD_LIFE_SECONDS = 48 * 3600  #: of a file in the service's temporary store
 
 
@@ -48,13 +48,19 @@ class Preparer:
     async def prepare(self, job: OpenJob) -> Prepared:
         """Return the job with its URLs; raises `SourceError` for what only concerns it, `ServiceError` as it comes."""
         assert job.planned is not None
-        ctx = _Context(self, job, inline_bytes_left=INLINE_BYTES)
-        urls = []
-        for ref, identity in zip(job.planned.job.media, job.planned.identities, strict=True):
-            media = await self._prepare_one(ref, ctx)
-            if media.url.startswith("data:"):
-                await self._work.world.to_thread(_check_inline, media.url, ref, identity)
-                ctx.inline_bytes_left -= len(media.url)
+        media_refs, urls = job.planned.job.media, []
+        inline_bytes_left = INLINE_BYTES - sum(len(data_url(ref)) for ref in media_refs)  # which cannot be uploaded
+        for ref, identity in zip(media_refs, job.planned.identities, strict=True):
+            own = len(data_url(ref))
+            ctx = _Context(self, job, identity, inline_bytes_left=inline_bytes_left + own)
+            try:
+                media = await self._prepare_one(ref, ctx)
+                if media.url.startswith("data:"):
+                    await self._work.world.to_thread(_check_inline, media.url, ref, identity)
+                    inline_bytes_left -= len(media.url) - own
+            except SourceError:
+                self._work.digests.forget(ref)  # the next run looks at the bytes themselves
+                raise
             urls.append(media.url)
         return Prepared(job, tuple(urls), await input_seconds(job, self._work))
 
@@ -92,15 +98,16 @@ class Preparer:
         except OSError as exc:
             raise SourceError(f"{path}: {exc.strerror}") from exc
         if key.startswith("sha256:") and key != f"sha256:{upload.sha256}":
-            raise SourceError(f"{path} changed while it was uploaded; run again to submit it as it is now")
+            raise SourceError(f"{path} changed since the plan; run again to submit it as it is now")
         return MediaUrl(upload.url, sent_at + UPLOAD_LIFE_SECONDS)
 
 
 class _Context:
     """What a source is lent while it prepares one job's media: `hookspecs.PrepareContext`."""
 
-    def __init__(self, preparer: Preparer, job: OpenJob, *, inline_bytes_left: int) -> None:
-        self._preparer, self._job, self.inline_bytes_left = preparer, job, inline_bytes_left
+    def __init__(self, preparer: Preparer, job: OpenJob, identity: Identity, *, inline_bytes_left: int) -> None:
+        self._preparer, self._job = preparer, job
+        self.identity, self.inline_bytes_left = identity, inline_bytes_left
 
     async def upload(self, path: Path, *, key: str, mime: str) -> MediaUrl:
         return await self._preparer.upload(self._job, path, key=key, mime=mime)

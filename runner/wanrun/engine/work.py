@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from wanrun.catalog import Catalog
     from wanrun.client import Client
+    from wanrun.digests import Digests
     from wanrun.engine.budget import Budget
     from wanrun.engine.stop import Stop
     from wanrun.engine.world import World
@@ -141,6 +142,7 @@ class Work:
     jobs: list[OpenJob]
     stop: Stop
     budget: Budget
+    digests: Digests  #: of local files, by which the plan knows them
     waits: bool = True  #: False: fill the places in flight, and leave
     leave_at: float = math.inf  #: on trio's clock; what is not under way by then is left to another run
     open: dict[int, OpenJob] = field(init=False)
