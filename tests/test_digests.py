@@ -1,4 +1,4 @@
-"""What `digests` promises: a file is hashed once, a changed one anew, and what is kept can be broken at no other cost."""
+"""What `digests` promises: a file is hashed once, a changed one anew, and what is kept may be broken."""
 
 from __future__ import annotations
 

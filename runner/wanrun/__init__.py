@@ -7,12 +7,14 @@ from wanrun.events import Event, EventName
 from wanrun.hookspecs import (
     API_VERSION,
     DeliverContext,
+    Objection,
     Observer,
     PrepareContext,
     Sink,
     SinkKind,
     Source,
     SourceKind,
+    Submission,
     hookimpl,
 )
 from wanrun.types import (
@@ -40,6 +42,7 @@ __all__ = [
     "Job",
     "MediaRef",
     "MediaUrl",
+    "Objection",
     "Observer",
     "Position",
     "PrepareContext",
@@ -53,6 +56,7 @@ __all__ = [
     "Source",
     "SourceError",
     "SourceKind",
+    "Submission",
     "Usage",
     "WanrunError",
     "hookimpl",

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from wanrun.events import Event
-    from wanrun.hookspecs import Sink, SinkKind, Source, SourceKind
+    from wanrun.hookspecs import Objection, Sink, SinkKind, Source, SourceKind, Submission
     from wanrun.models import Model
 
 
@@ -21,6 +21,7 @@ class Catalog:
     sinks: Mapping[str, SinkKind]
     models: Mapping[str, Model]
     observers: Callable[[], list[Callable[[Event], None]]] = list  #: called once per run
+    check_job: Callable[[Submission], list[tuple[str, Objection]]] = lambda _: []  #: with who objects
     _sources: dict[str, Source] = field(default_factory=dict, repr=False, compare=False)
     _sinks: dict[str, Sink] = field(default_factory=dict, repr=False, compare=False)
 

@@ -13,6 +13,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from decimal import Decimal
     from pathlib import Path
 
     from wanrun.events import Event
@@ -170,6 +171,38 @@ def wanrun_sinks() -> Mapping[str, SinkKind]:
 
     Called once, before any spec is checked. Return a mapping from name to a `SinkKind`; open no files or connections
     yet. A name that two plugins offer is an error that cites both. See `wanrun_plugins.folder` for the built-in one.
+    """
+    raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """One job that a run would submit, as a policy sees it."""
+
+    job: Job
+    identities: tuple[Identity, ...]  #: of its media, in the job's order
+    seconds: Decimal | None  #: that it is billed for at most; None where the model sets no bound
+    cost: Decimal | None  #: that it costs at most; None where no price is known
+    currency: str | None  #: of the cost, such as CNY
+    again: bool  #: a person asked for one more take of what is there already
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objection:
+    """What a policy has against a submission."""
+
+    message: str  #: one clause for people, such as "prompts name no brands; leave out Acme"
+    veto: bool = True  #: False: it is said, and the job is submitted all the same
+
+
+@hookspec
+def wanrun_check_job(submission: Submission) -> Objection | Iterable[Objection] | None:
+    """Say what a policy has against a job, such as a rule for prompts or a limit on what one job may cost.
+
+    Called once for each job that a run would submit, by `plan` to show it and by `run` before anything is submitted;
+    never for what is done or under way. Return an `Objection`, several, or None. One veto stops the run with exit
+    code 2, at the job's line. Needs no network and no secrets, changes nothing, and answers at once: a batch may have
+    ten thousand jobs.
     """
     raise NotImplementedError
 

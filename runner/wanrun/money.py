@@ -89,6 +89,7 @@ class Price:
     region: str
     currency: str
     per_second: Mapping[str, Decimal]  #: by resolution
+    as_of: str = ""  #: the day on which it was looked up, such as 2026-11-22; empty where nobody says
 
     def of_job(self, job: Job, length_of: Callable[[MediaRef], float | None]) -> Money | None:
         """Return what a job costs at most; `length_of` gives the seconds of a medium, None where nobody knows them.
@@ -124,7 +125,7 @@ def price_of(model: Model, region: str) -> Price | None:
     per_second = price["per_second"]
     assert isinstance(per_second, Mapping)
     rates = {resolution: Decimal(str(rate)) for resolution, rate in per_second.items()}
-    return Price(model, region, str(price["currency"]), rates)
+    return Price(model, region, str(price["currency"]), rates, str(price.get("as_of", "")))
 
 
 def most_seconds(job: Job, model: Model, length_of: Callable[[MediaRef], float | None]) -> Decimal | None:

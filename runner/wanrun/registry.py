@@ -18,6 +18,7 @@ from wanrun import hookspecs
 from wanrun.catalog import Catalog
 from wanrun.errors import PluginError, WanrunError
 from wanrun.guards import Origin
+from wanrun.hookspecs import Objection
 from wanrun.models import shipped_models
 from wanrun.offers import Offers, checked_model, checked_sink, checked_source, items, pairs
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from wanrun.events import Event
-    from wanrun.hookspecs import SinkKind, SourceKind
+    from wanrun.hookspecs import SinkKind, SourceKind, Submission
     from wanrun.models import Model
 
 GROUP = hookspecs.PROJECT  #: the group of entry points that plugins use
@@ -59,12 +60,14 @@ class InstalledPlugin:
     sinks: Mapping[str, SinkKind] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     observes: bool = False  #: it hears of the events of runs
+    checks: bool = False  #: it may object to jobs
     problem: str | None = None  #: why it cannot be used
 
     def offers(self) -> str:
         """Return what it offers in words: `source file; models a, b`."""
         named = {"source": self.sources, "sink": self.sinks, "model": self.models}
         parts = [f"{sort}{'s' * (len(names) > 1)} {', '.join(names)}" for sort, names in named.items() if names]
+        parts += ["checks jobs"] if self.checks else []
         return "; ".join([*parts, "hears of events"] if self.observes else parts)
 
 
@@ -98,6 +101,7 @@ def _surveyed(point: metadata.EntryPoint) -> InstalledPlugin:
         sinks=catalog.sinks,
         models=tuple(sorted(own)),
         observes=loaded.has("wanrun_observers"),
+        checks=loaded.has("wanrun_check_job"),
     )
 
 
@@ -131,13 +135,13 @@ class _Plugins:
             raise origin.error("it offers nothing: mark its functions with wanrun.hookimpl")
         self._origins[str(origin)] = origin
 
-    def ask(self, hook: str) -> Iterator[tuple[Origin, Any]]:
+    def ask(self, hook: str, **facts: object) -> Iterator[tuple[Origin, Any]]:
         """Call one hook of every plugin that has it and yield what each answered, by name of plugin."""
         callers = getattr(self._manager.hook, hook).get_hookimpls()
         for impl in sorted(callers, key=lambda impl: impl.plugin_name):
             origin = self._origins[impl.plugin_name]
             with origin.guard(f"its {hook} failed"):
-                answer = impl.function()
+                answer = impl.function(*(facts[name] for name in impl.argnames))
             if answer is not None:
                 yield origin, answer
 
@@ -187,7 +191,7 @@ def _catalog(plugins: _Plugins) -> Catalog:
         for data in items(answer, "wanrun_models", origin):
             model = checked_model(data, origin)
             models.add(model.name, model, origin)
-    return Catalog(sources.sorted(), sinks.sorted(), models.sorted(), partial(_observers, plugins))
+    return Catalog(sources.sorted(), sinks.sorted(), models.sorted(), partial(_observers, plugins), _checks(plugins))
 
 
 def _observers(plugins: _Plugins) -> list[Callable[[Event], None]]:
@@ -199,6 +203,21 @@ def _observers(plugins: _Plugins) -> list[Callable[[Event], None]]:
                 raise origin.error(f"its wanrun_observers offers {observer!r:.60}, which cannot be called")
             observers.append(partial(_tell, observer, origin))
     return observers
+
+
+def _checks(plugins: _Plugins) -> Callable[[Submission], list[tuple[str, Objection]]]:
+    """Return what asks every policy about one job; nothing is asked where there is none."""
+    return partial(_objections, plugins) if plugins.has("wanrun_check_job") else lambda _: []
+
+
+def _objections(plugins: _Plugins, submission: Submission) -> list[tuple[str, Objection]]:
+    found = []
+    for origin, answer in plugins.ask("wanrun_check_job", submission=submission):
+        for objection in [answer] if isinstance(answer, Objection) else items(answer, "wanrun_check_job", origin):
+            if not (isinstance(objection, Objection) and isinstance(objection.message, str) and objection.message):
+                raise origin.error(f"its wanrun_check_job returned {objection!r:.60}; return a wanrun.Objection")
+            found.append((str(origin), objection))
+    return found
 
 
 def _tell(observer: Callable[[Event], None], origin: Origin, event: Event) -> None:

@@ -24,6 +24,7 @@ from wanrun.engine.work import Lane, OpenJob, Work
 from wanrun.engine.world import World
 from wanrun.errors import ExitCode, ServiceError, Unavailable, plain_errors
 from wanrun.events import EventName
+from wanrun.forecast import make_forecast
 from wanrun.ledger import Ledger, LedgerLock
 from wanrun.opening import open_jobs
 from wanrun.outcome import (
@@ -37,6 +38,8 @@ from wanrun.outcome import (
     still_flying,
 )
 from wanrun.plan import Plan, identify, references
+from wanrun.planfile import keep_promise, promise_of
+from wanrun.policy import refuse_vetoed
 from wanrun.project import make_private
 from wanrun.rehearsal import Rehearsal
 from wanrun.selection import Selection, left_out, select
@@ -54,7 +57,9 @@ if TYPE_CHECKING:
     from wanrun.catalog import Catalog
     from wanrun.consent import Confirm
     from wanrun.events import Event
+    from wanrun.forecast import Forecast
     from wanrun.money import Money
+    from wanrun.planfile import Planned
     from wanrun.project import Project
     from wanrun.types import JSON, Identity, Problem
 
@@ -72,6 +77,7 @@ class Run:
     world: World = field(default_factory=World)
     transport: httpx.AsyncBaseTransport | None = None  #: instead of the network, for simulation
     selection: Selection = field(default_factory=Selection)
+    promised: Planned | None = None  #: a plan that must still hold, or nothing is submitted
     max_wait_seconds: float = math.inf  #: from the start, after which no more is submitted and the run ends soon
     no_wait: bool = False  #: bring home what has ended, fill the places in flight, and leave
     signals: bool = False  #: the process is this run's own: signals end it, and it ends in time
@@ -139,8 +145,19 @@ class Run:
             self._digests.save()
         if scope.cancelled_caught:
             return Plan(())
-        plan = plan_batch(batch, identified, ledger.entries(), self.project, retry_failed=self.retry_failed)
-        return select(plan, self.selection)
+        entries = ledger.entries()
+        whole = plan_batch(batch, identified, entries, self.project, retry_failed=self.retry_failed)
+        plan = select(whole, self.selection)
+        if self.promised is not None:
+            self._keep_promise(self.promised, make_forecast(plan, batch, self.project, ledger, entries), batch, ledger)
+        self._notes += refuse_vetoed(plan, batch, self.project.catalog)
+        return plan
+
+    def _keep_promise(self, promised: Planned, forecast: Forecast, batch: Batch, ledger: Ledger) -> None:
+        now = promise_of(
+            forecast, batch, self.project, ledger, selection=self.selection, retry_failed=self.retry_failed
+        )
+        keep_promise(promised, now)
 
     async def _ask_first(self, work: Work, plan: Plan) -> None:
         with trio.CancelScope() as scope:

@@ -25,6 +25,7 @@ class Selection:
 
     only: tuple[str, ...] = ()  #: these jobs and no others; empty: all
     exclude: tuple[str, ...] = ()  #: but not these
+    only_changed: bool = False  #: and of these, only what is new or has changed
     again: tuple[str, ...] = ()  #: of these, one more task for each that is done or failed: it is paid for again
     limit: int | None = None  #: submit at most so many jobs, the first ones
 
@@ -58,6 +59,8 @@ def _check(option: str, patterns: Iterable[str], jobs: Iterable[PlannedJob]) -> 
 
 def _is_chosen(planned: PlannedJob, selection: Selection) -> bool:
     address = planned.job.address
+    if selection.only_changed and planned.state not in (State.NEW, State.CHANGED):
+        return False
     return (not selection.only or names(address, selection.only)) and not names(address, selection.exclude)
 
 

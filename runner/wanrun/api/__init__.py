@@ -34,13 +34,14 @@ if TYPE_CHECKING:
     from wanrun.api.emulating import emulate
     from wanrun.api.findings import Checkup, Finding, Verdict
     from wanrun.api.ledgers import Backup, back_up_ledger, check_ledger, rebuild_ledger
-    from wanrun.api.looking import load, plan
+    from wanrun.api.looking import forecast, load, plan
     from wanrun.api.rescue_finds import Fate, RescuedTask, RescueReport
     from wanrun.api.rescuing import rescue
     from wanrun.api.running import run, run_async
     from wanrun.api.standing import Decision, JobStanding, resolve, status
     from wanrun.batch import Batch
     from wanrun.consent import Question
+    from wanrun.forecast import Forecast, JobForecast
     from wanrun.ledger import Spent
     from wanrun.ledger.rebuild import Rebuilt
     from wanrun.money import Money
@@ -62,9 +63,11 @@ __all__ = [
     "Exported",
     "Fate",
     "Finding",
+    "Forecast",
     "Imported",
     "InstalledKind",
     "InstalledPlugin",
+    "JobForecast",
     "JobOutcome",
     "JobStanding",
     "ListedTask",
@@ -92,6 +95,7 @@ __all__ = [
     "download",
     "emulate",
     "export_ledger",
+    "forecast",
     "import_ledger",
     "kinds",
     "load",
@@ -131,7 +135,7 @@ _HOMES = {
     "wanrun.api.emulating": ("emulate",),
     "wanrun.api.findings": ("Checkup", "Finding", "Verdict"),
     "wanrun.api.ledgers": ("Backup", "back_up_ledger", "check_ledger", "rebuild_ledger"),
-    "wanrun.api.looking": ("load", "plan"),
+    "wanrun.api.looking": ("forecast", "load", "plan"),
     "wanrun.api.rescue_finds": ("Fate", "RescueReport", "RescuedTask"),
     "wanrun.api.rescuing": ("rescue",),
     "wanrun.api.running": ("run", "run_async"),
@@ -139,6 +143,7 @@ _HOMES = {
     "wanrun.batch": ("Batch",),
     "wanrun.ledger.rebuild": ("Rebuilt",),
     "wanrun.consent": ("Question",),
+    "wanrun.forecast": ("Forecast", "JobForecast"),
     "wanrun.ledger": ("Spent",),
     "wanrun.money": ("Money",),
     "wanrun.outcome": ("JobOutcome", "Outcome"),

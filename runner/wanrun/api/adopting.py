@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from wanrun.api.standing import JobStanding, checked_task, standing_of
 from wanrun.batch import identify_batch, load_batch, plan_batch
+from wanrun.changes import facts_of_job
 from wanrun.engine.evidence import asked_of
 from wanrun.errors import LedgerError, SettingsError
 from wanrun.fingerprint import prompt_key
@@ -62,7 +63,8 @@ def _record(planned: PlannedJob, task_id: str, ledger: Ledger, project: Project)
         with ledger.transaction():
             spec_path = project.recorded(job.spec_path)
             entry = ledger.enter(job, fingerprint=planned.fingerprint, spec_path=spec_path)
-            attempt = ledger.intend(entry, prompt_key=prompt_key(job), asked=asked_of(job))
+            asked = asked_of(job) | {"job": facts_of_job(job, planned.identities)}
+            attempt = ledger.intend(entry, prompt_key=prompt_key(job), asked=asked)
             if planned.cost is not None:
                 ledger.reserve(attempt, planned.cost)
             ledger.accepted(attempt, task_id=task_id, request_id=None)

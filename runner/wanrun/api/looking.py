@@ -1,4 +1,4 @@
-"""Looking without touching: load and plan read specs, files and the ledger, and write nothing."""
+"""Looking without touching: load, plan and forecast read specs, files and the ledger."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wanrun.batch import Batch, identify_batch, load_batch, plan_batch
+from wanrun.forecast import make_forecast
 from wanrun.ledger import Ledger
+from wanrun.planfile import promise_of, write_plan
 from wanrun.project import Setup, open_project
 from wanrun.selection import Selection, select
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
+    from wanrun.forecast import Forecast
     from wanrun.ledger import Entry
     from wanrun.plan import Plan
     from wanrun.project import Project
@@ -37,18 +40,47 @@ def plan(
 ) -> Plan:
     """Say what a run of these specs would do: a state and an action for every job, or those of a selection.
 
-    Needs no key and no network, and writes nothing. Raises as `load` does, and `LedgerError`.
+    Needs no key and no network, and writes nothing but what it has learned of local files (`digests`). Raises as
+    `load` does, and `LedgerError`.
+    """
+    return forecast(paths, setup, retry_failed=retry_failed, selection=selection).plan
+
+
+def forecast(
+    paths: Sequence[str | PathLike[str]],
+    setup: Setup | None = None,
+    *,
+    retry_failed: bool = False,
+    selection: Selection | None = None,
+    plan_file: str | PathLike[str] | None = None,
+) -> Forecast:
+    """Say what a run of these specs would do and what that comes to: changes, money, time, and what would stop it.
+
+    Otherwise as `plan`; raises `PluginError` when a policy fails, too. A veto is in the result. `plan_file` is written
+    for a run that shall do this or nothing.
     """
     project = open_project(setup or Setup())
     batch = load_batch([Path(path) for path in paths], project)
     identified = identify_batch(batch, project)
-    whole = plan_batch(batch, identified, entries_of(project), project, retry_failed=retry_failed)
-    return select(whole, selection or Selection())
+    with _ledger_of(project) as ledger:
+        entries = ledger.entries()
+        whole = plan_batch(batch, identified, entries, project, retry_failed=retry_failed)
+        selection = selection or Selection()
+        found = make_forecast(select(whole, selection), batch, project, ledger, entries)
+        if plan_file is not None:
+            promise = promise_of(found, batch, project, ledger, selection=selection, retry_failed=retry_failed)
+            write_plan(Path(plan_file), promise, now=time.time())
+        return found
+
+
+def _ledger_of(project: Project) -> Ledger:
+    """Open the project's ledger, or one without entries that is nowhere, so that none is made by looking."""
+    if project.ledger_path.is_file():
+        return Ledger.open(project.ledger_path, now=time.time)
+    return Ledger.in_memory(now=time.time)
 
 
 def entries_of(project: Project) -> list[Entry]:
     """Return the entries of the project's ledger; none where there is no ledger yet."""
-    if not project.ledger_path.is_file():
-        return []
-    with Ledger.open(project.ledger_path, now=time.time) as ledger:
+    with _ledger_of(project) as ledger:
         return ledger.entries()

@@ -11,6 +11,8 @@ import trio
 
 from wanrun.consent import parsed_cap
 from wanrun.engine.world import World
+from wanrun.errors import SettingsError
+from wanrun.planfile import read_plan
 from wanrun.project import Setup, open_project
 from wanrun.run import Run
 from wanrun.selection import Selection
@@ -35,6 +37,7 @@ async def run_async(
     *,
     retry_failed: bool = False,
     selection: Selection | None = None,
+    plan_file: str | PathLike[str] | None = None,
     max_wait_seconds: float = math.inf,
     no_wait: bool = False,
     max_cost: str | None = None,
@@ -48,7 +51,9 @@ async def run_async(
 ) -> Outcome:
     """Carry out specs, inside trio, until nothing is left that this run can move.
 
-    `selection` chooses among the jobs of the specs. `max_wait_seconds` after the start no more is submitted, and the
+    `selection` chooses among the jobs of the specs. `plan_file`, which `forecast` writes, says what to do instead:
+    specs, which may then be left out, selection and `retry_failed`; the run refuses (`SettingsError`) when anything
+    has changed since. `max_wait_seconds` after the start no more is submitted, and the
     run ends within a minute; `no_wait` brings home what has ended, fills the places in flight and leaves. Neither
     cancels anything: another run goes on.
     `max_cost`, such as `30 CNY`, limits what this run submits. `confirm` is asked once when that may cost more than
@@ -59,12 +64,20 @@ async def run_async(
     network: they are for tests and simulations. One job's failure is in the `Outcome`; raises `WanrunError` for
     what is wrong before anything is submitted, and `LedgerError` when the ledger cannot be written.
     """
+    project = open_project(setup or Setup(), catalog=catalog)
+    promised = None if plan_file is None else read_plan(Path(plan_file), project)
+    if promised is not None:
+        if selection is not None or retry_failed:
+            raise SettingsError(f"{plan_file} says already which jobs to take; leave the other options out")
+        paths = paths or promised.specs
+        selection, retry_failed = promised.selection, promised.retry_failed
     run = Run(
-        project=open_project(setup or Setup(), catalog=catalog),
+        project=project,
         observe=observe,
         planned=planned,
         retry_failed=retry_failed,
         selection=selection or Selection(),
+        promised=promised,
         max_wait_seconds=max_wait_seconds,
         no_wait=no_wait,
         max_cost=None if max_cost is None else parsed_cap(max_cost),
@@ -82,6 +95,7 @@ def run(
     *,
     retry_failed: bool = False,
     selection: Selection | None = None,
+    plan_file: str | PathLike[str] | None = None,
     max_wait_seconds: float = math.inf,
     no_wait: bool = False,
     max_cost: str | None = None,
@@ -97,6 +111,7 @@ def run(
         setup,
         retry_failed=retry_failed,
         selection=selection,
+        plan_file=plan_file,
         max_wait_seconds=max_wait_seconds,
         no_wait=no_wait,
         max_cost=max_cost,

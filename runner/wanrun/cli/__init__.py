@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": ("wanrun.cli.run:run", "Plan and carry out specs; resume what is unfinished. The default."),
     "validate": ("wanrun.cli.look:validate", "Check specs and the files they name, without network or key."),
-    "plan": ("wanrun.cli.look:plan", "Show what a run would do, job by job, and do nothing."),
+    "plan": ("wanrun.cli.plan:plan", "Show what a run would do, job by job, what it costs, and do nothing."),
     "status": ("wanrun.cli.standing:status", "Show how every job stands, by the ledger."),
     "resolve": ("wanrun.cli.standing:resolve", "Settle a job that is held, unsure or lost."),
     "tasks": ("wanrun.cli.account:tasks", "List the account's tasks, whoever made them, or act on one."),
@@ -79,8 +79,8 @@ def _refuse_misspelt(word: str) -> None:
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 all done; 1 a job needs a person (failed, held); 2 the spec, the settings or the call is "
-    "wrong; 3 run again to go on; 4 stopped by the service (key, arrears, access); 5 stopped by the budget; 7 a paid "
-    "result is lost; "
+    "wrong; 3 run again to go on; 4 stopped by the service (key, arrears, access); 5 stopped by the budget; 6 plan "
+    "--exit-code: something to do; 7 a paid result is lost; "
     "129/130/143 stopped by a signal (terminal closed, Ctrl-C, TERM), state saved.",
 )
 @click.version_option(package_name="wanrun", message="%(package)s %(version)s")

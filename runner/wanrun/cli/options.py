@@ -110,6 +110,7 @@ def selection_options(command: F) -> F:
                 "--only", multiple=True, metavar="PATTERN", help="Take only the jobs that match: spec/job, or job."
             ),
             click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out the jobs that match."),
+            click.option("--only-changed", is_flag=True, help="Take only the jobs that are new or have changed."),
             click.option(
                 "--limit",
                 type=click.IntRange(min=1),
@@ -130,7 +131,8 @@ def selection_options(command: F) -> F:
 
 def make_selection(options: dict[str, Any]) -> api.Selection:
     """Take the options of `selection_options` out of a command's own and return what they choose."""
-    return api.Selection(**{name: options.pop(name) for name in ("only", "exclude", "limit", "again")})
+    names = ("only", "exclude", "only_changed", "limit", "again")
+    return api.Selection(**{name: options.pop(name) for name in names})
 
 
 def seconds_of(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:

@@ -27,7 +27,6 @@ from wanrun.cli.options import (
     seconds_of,
     selection_options,
     setup_options,
-    specs_argument,
 )
 from wanrun.cli.output import counted, is_one_screen, say, say_json
 from wanrun.errors import ExitCode, SettingsError
@@ -46,7 +45,7 @@ PLACES_SHOWN = 20
 
 
 @click.command()
-@specs_argument
+@click.argument("specs", nargs=-1, metavar="SPECS...", type=click.Path(path_type=Path))
 @setup_options
 @require_ledger_option
 @emulator_flag
@@ -63,6 +62,13 @@ PLACES_SHOWN = 20
 @click.option(
     "--no-wait", is_flag=True, help="Bring home what has ended, fill the tasks in flight, and leave; run again later."
 )
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Do what wanrun plan --out FILE has planned, or nothing if anything has changed since; SPECS may be left out.",
+)
 @budget_options
 @click.option("--events", metavar="FILE|-", help="Write every event as a JSON line to FILE, or - for standard output.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only what needs attention while the run lasts.")
@@ -74,6 +80,14 @@ def run(specs: tuple[Path, ...], form: str, events: str | None, quiet: bool, **o
     never paid for again: running the same specs once more submits nothing. It is safe to stop it at any time.
     """
     setup, consent, selection = make_setup(options), make_consent(options), make_selection(options)
+    if not specs and options["plan_file"] is None:
+        raise click.UsageError("Missing argument 'SPECS...'.")
+    if options["plan_file"] is not None:
+        if selection != api.Selection() or options["retry_failed"]:
+            raise click.UsageError("--plan says already which jobs to take; leave the options that choose jobs out")
+        options["selection"] = None
+    else:
+        options["selection"] = selection
     if (max_wait := options.pop("max_wait")) is not None:
         options["max_wait_seconds"] = max_wait
     if form == "json" and events == "-":
@@ -93,7 +107,6 @@ def run(specs: tuple[Path, ...], form: str, events: str | None, quiet: bool, **o
         outcome = api.run(
             specs,
             setup,
-            selection=selection,
             observe=observe,
             planned=_announce(quiet),
             signals=True,

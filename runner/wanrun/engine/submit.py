@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from wanrun.changes import facts_of_job
 from wanrun.client import create_body, failed_task_verdict
 from wanrun.engine.again import is_due_again, make_again
 from wanrun.engine.evidence import asked_of
-from wanrun.engine.occupied import check_places
 from wanrun.engine.patience import Patience
 from wanrun.engine.prepare import Prepared, Preparer
 from wanrun.engine.stop import stop_code
@@ -31,6 +31,7 @@ from wanrun.errors import (
 )
 from wanrun.events import EventName
 from wanrun.fingerprint import prompt_key
+from wanrun.occupied import check_places
 
 if TYPE_CHECKING:
     from wanrun.client import Created
@@ -81,7 +82,8 @@ async def _prepare_jobs(work: Work, sender: trio.MemorySendChannel[_Slot], place
 async def _prepare_one(work: Work, preparer: Preparer, slot: _Slot, at_once: trio.CapacityLimiter) -> None:
     async with at_once:
         try:
-            check_places(work, slot.job)
+            assert slot.job.planned is not None
+            check_places(slot.job.planned, work.ledger, work.catalog)
             slot.prepared = await preparer.prepare(slot.job)
         except (SourceError, JobRefused) as exc:
             with work.ledger.transaction():
@@ -178,7 +180,8 @@ async def _create_once(work: Work, lane: Lane, prepared: Prepared) -> Throttled 
         attempt = ledger.intend(
             job.entry,
             prompt_key=_prompt_key(job),
-            asked=asked_of(job.planned.job, input_seconds=prepared.input_seconds),
+            asked=asked_of(job.planned.job, input_seconds=prepared.input_seconds)
+            | {"job": facts_of_job(job.planned.job, job.planned.identities)},  # which a later plan is compared with
             skew_seconds=lane.skew_seconds(work.world.now()),
             replaces=job.replaces,
         )

@@ -80,14 +80,15 @@ class Spending(Database):
         )
         return {row["currency"]: _spent(row["cost"], row["reserved"], row["currency"]) for row in rows}
 
-    def spent_with(self, prices: Prices) -> dict[str, Spent]:
-        """Return what has gone in all, counting also what the ledger has no amount for; writes nothing."""
-        return with_appraisals(self.spent(), self.unpriced(prices))
+    def spent_with(self, prices: Prices, *, spec: str | None = None) -> dict[str, Spent]:
+        """Return what has gone, counting also what the ledger has no amount for; writes nothing."""
+        return with_appraisals(self.spent(spec=spec), self.unpriced(prices, spec=spec))
 
-    def unpriced(self, prices: Prices) -> list[Appraisal]:
+    def unpriced(self, prices: Prices, *, spec: str | None = None) -> list[Appraisal]:
         """Return what attempts cost that may be billed and have no amount yet; what has no price is left out."""
         found = []
-        for row in self._read(_UNPRICED):
+        which = "" if spec is None else _OF_SPEC
+        for row in self._read(f"{_UNPRICED} {which} ORDER BY attempts.id", prefix=f"{spec}/"):
             price = prices(row["provider"], row["model"])
             usage = Usage(**json.loads(row["usage"])) if row["usage"] else None
             if price is not None and usage is not None:
@@ -143,5 +144,5 @@ _LATEST_OF = (
 _UNPRICED = (
     "SELECT attempts.id, attempts.provider, model, usage, reserved, currency FROM attempts"  # noqa: S608  # constants
     " JOIN entries ON entries.id = attempts.entry"
-    f" WHERE {_MAY_COST} AND cost IS NULL AND (reserved IS NULL OR usage IS NOT NULL) ORDER BY attempts.id"
+    f" WHERE {_MAY_COST} AND cost IS NULL AND (reserved IS NULL OR usage IS NOT NULL)"
 )

@@ -158,6 +158,15 @@ class Ledger(Spending, Deliveries, Lending):
             raise KeyError(attempt)
         return attempt_from(rows[0])
 
+    def jobs_asked_for(self, entries: Iterable[int]) -> dict[int, Mapping[str, JSON]]:
+        """Return what was noted of the jobs of some entries when they were last submitted, by entry.
+
+        Of attempts that an older wanrun made nothing is known.
+        """
+        rows = self._read(_ASKED, entries=json.dumps(sorted(entries)))
+        asked = {row["entry"]: json.loads(row["asked"]).get("job") for row in rows}
+        return {entry: job for entry, job in asked.items() if isinstance(job, dict)}
+
     def knows_task(self, task_id: str) -> bool:
         """Say whether an attempt of this ledger has a task."""
         return bool(self._read("SELECT 1 FROM attempts WHERE task_id = :task_id", task_id=task_id))
@@ -470,6 +479,10 @@ _SHOWN = (
     "SELECT task_id FROM attempts WHERE task_id IS NOT NULL AND task_status IS NOT NULL"
     " AND intended_at + coalesce(skew_seconds, :skew) BETWEEN :from_at AND :until_at"
     " AND provider = :provider AND state IN ('in_flight', 'succeeded', 'fetched')"
+)
+_ASKED = (
+    "SELECT entry, asked FROM attempts WHERE asked IS NOT NULL AND entry IN (SELECT value FROM json_each(:entries))"
+    " ORDER BY id"
 )
 _SAME = (
     "FROM entries WHERE address = :address AND id <> :entry"

@@ -9,28 +9,28 @@ from wanrun.errors import SourceError
 from wanrun.ledger.sidecars import SUFFIX, BadSidecar, facts_of
 
 if TYPE_CHECKING:
-    from wanrun.engine.work import OpenJob, Work
-    from wanrun.plan import Destination
+    from wanrun.catalog import Catalog
+    from wanrun.ledger import Ledger
+    from wanrun.plan import Destination, PlannedJob
 
 
-def check_places(work: Work, job: OpenJob) -> None:
+def check_places(planned: PlannedJob, ledger: Ledger, catalog: Catalog) -> None:
     """Raise `SourceError` when a file is where a result would go and this ledger did not put it there for the job."""
-    assert job.planned is not None
-    for destination in job.planned.destinations:
-        kind = work.catalog.sinks[destination.sink.kind]
+    for destination in planned.destinations:
+        kind = catalog.sinks[destination.sink.kind]
         path = Path(destination.place)
         if not kind.local or not path.is_absolute() or not path.exists():
             continue
-        if not work.ledger.delivered_to(destination.recorded, address=job.address):
-            raise SourceError(_words(work, path, destination))
+        if not ledger.delivered_to(destination.recorded, address=planned.job.address):
+            raise SourceError(_words(ledger, path, destination))
 
 
-def _words(work: Work, path: Path, destination: Destination) -> str:
+def _words(ledger: Ledger, path: Path, destination: Destination) -> str:
     where = f"nothing was paid: the sink {destination.sink.name} would write {path}, "
     task = _task_of(path)
     if task is None:
         return f"{where}where there is another file; move it away or give the job another name"
-    if (owner := work.ledger.jobs_of_tasks().get(task)) is not None:  # a run died before it noted that it put it there
+    if (owner := ledger.jobs_of_tasks().get(task)) is not None:  # a run died before it noted that it put it there
         return (
             f"{where}which holds the result of task {task}, made for {owner}; move it away or give the job another name"
         )

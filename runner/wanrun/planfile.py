@@ -1,0 +1,253 @@
+"""A plan as a promise: what `plan --out` records, and how a run finds out that something has changed since.
+
+Nothing in a plan file is carried out: a run plans anew and compares, so a file that is forged or old can only make it
+refuse.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wanrun.changes import changes, facts_of_job
+from wanrun.errors import SettingsError
+from wanrun.ledger import AttemptState
+from wanrun.money import Money
+from wanrun.selection import Selection
+from wanrun.text import one_line, without_queries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from wanrun.batch import Batch
+    from wanrun.forecast import Forecast
+    from wanrun.ledger import Attempt, Ledger
+    from wanrun.plan import PlannedJob
+    from wanrun.project import Project
+    from wanrun.types import JSON
+
+PLAN_VERSION = 1
+MAX_BYTES = 512 * 1024 * 1024  #: of a plan file; what is larger is none
+SHOWN = 20  #: differences that a refusal names
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan file, read."""
+
+    file: Path
+    specs: tuple[Path, ...]  #: absolute
+    selection: Selection
+    retry_failed: bool
+    promise: Mapping[str, Any]
+
+
+def promise_of(
+    forecast: Forecast,
+    batch: Batch,
+    project: Project,
+    ledger: Ledger,
+    *,
+    selection: Selection,
+    retry_failed: bool,
+) -> dict[str, JSON]:
+    """Return everything that decides what a run would do; equal promises are equal runs."""
+    return {
+        "specs": {project.recorded(spec.path.resolve()): _digest(spec.path) for spec in batch.specs},
+        "selection": {**_as_json(asdict(selection)), "retry_failed": retry_failed},
+        "ledger": {"path": project.recorded(project.ledger_path), "account": ledger.account},
+        "settings": _settings(project),
+        "prices": {
+            f"{rate.provider}, {rate.price.model.name}": _as_json(
+                [rate.price.region, rate.price.as_of, rate.price.currency, dict(rate.price.per_second)]
+            )
+            for rate in forecast.rates
+        },
+        "obstacles": [f"{each.what}: {each.key}" for each in forecast.obstacles],
+        "jobs": {job.address: _job(job.planned) for job in forecast.jobs},
+    }
+
+
+def _job(planned: PlannedJob) -> dict[str, JSON]:
+    job, entry = planned.job, planned.entry
+    attempt = entry.attempt if entry is not None else None
+    return {
+        "state": planned.state.value,
+        "action": planned.action.value,
+        "attempt": f"{attempt.id}: {_state_of(attempt)}" if attempt is not None else None,
+        "fingerprint": planned.fingerprint,
+        "provider": job.provider,
+        "retries": _as_json(asdict(job.retries)),
+        "places": [f"{each.sink.name}: {each.recorded} ({each.digest[:16]})" for each in planned.destinations],
+        "cost": f"{planned.cost.plain} {planned.cost.currency}" if planned.cost is not None else None,
+        "facts": facts_of_job(job, planned.identities),
+    }
+
+
+def _state_of(attempt: Attempt) -> str:
+    """Return an attempt's state; the first thing that a run does is to call one that a dead run left unsure."""
+    return (AttemptState.UNSURE if attempt.state is AttemptState.INTENDED else attempt.state).value
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as exc:
+        raise SettingsError(f"{path}: {exc.strerror}; it was there a moment ago") from exc
+
+
+def _settings(project: Project) -> dict[str, JSON]:
+    """Return the settings that hold, as one flat table; where the project is does not matter."""
+    settings = project.settings
+    kept = {each.name: getattr(settings, each.name) for each in fields(settings) if each.name not in _NO_SETTINGS}
+    found: dict[str, JSON] = {}
+    _flatten("", json.loads(json.dumps(kept, default=_plain)), found)
+    return found
+
+
+_NO_SETTINGS = ("root", "file", "written")
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, (Money, type)):
+        return {each.name: getattr(value, each.name) for each in fields(value)}
+    return str(value)
+
+
+def _flatten(name: str, value: Any, found: dict[str, JSON]) -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _flatten(f"{name}.{key}" if name else key, inner, found)
+    else:
+        found[name] = without_queries(value) if isinstance(value, str) else value
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))
+
+
+# Writing and reading
+
+
+def write_plan(path: Path, promise: Mapping[str, JSON], *, now: float) -> None:
+    """Write a plan file, for the user alone (0600), since prompts stand in it; raises `SettingsError`."""
+    made_at = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
+    plan = {"plan_version": PLAN_VERSION, "made_by": f"wanrun {version('wanrun')}", "made_at": made_at}
+    try:
+        with open(path, "w", encoding="utf-8", opener=_private) as file:  # Path.open has no opener
+            json.dump({**plan, "promise": promise}, file, indent=1)
+            file.write("\n")
+    except OSError as exc:
+        raise SettingsError(f"{path}: {exc.strerror} (given by --out)") from exc
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def read_plan(path: Path, project: Project) -> Planned:
+    """Read a plan file; raises `SettingsError` for one that cannot be read or is none."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        plan = json.loads(data)
+    except OSError as exc:
+        raise SettingsError(f"{path}: {exc.strerror} (given by --plan)") from exc
+    except (ValueError, RecursionError) as exc:
+        raise SettingsError(f"{path}: this is no plan; make one with wanrun plan --out FILE") from exc
+    number = plan.get("plan_version") if isinstance(plan, dict) else None
+    if number != PLAN_VERSION:
+        what = "this is no plan" if number is None else "it was made by another version of wanrun"
+        raise SettingsError(f"{path}: {what}; make one with wanrun plan --out FILE")
+    try:
+        return _planned(path, plan["promise"], project)
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise SettingsError(f"{path}: the plan is damaged; make it anew") from exc
+
+
+def _planned(path: Path, promise: Mapping[str, Any], project: Project) -> Planned:
+    chosen = dict(promise["selection"])
+    retry_failed = chosen.pop("retry_failed")
+    for name in ("only", "exclude", "again"):
+        chosen[name] = tuple(map(str, chosen[name]))
+    for part in ("specs", "ledger", "settings", "prices", "jobs"):
+        dict.items(promise[part])
+    for job in promise["jobs"].values():
+        dict.items(job["facts"])
+    specs = tuple(project.settings.root / spec for spec in promise["specs"])
+    return Planned(path, specs, Selection(**chosen), bool(retry_failed), promise)
+
+
+# Comparing
+
+
+def keep_promise(planned: Planned, now: Mapping[str, JSON]) -> None:
+    """Raise `SettingsError`, naming what has changed, unless a plan of now promises the same."""
+    found = list(_differences(planned.promise, json.loads(json.dumps(now))))
+    if not found:
+        return
+    lines = [f"  {one_line(line)}" for line in found[:SHOWN]]
+    lines += [f"  and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+    head = f"{planned.file}: something has changed since this plan was made; nothing was submitted. Plan anew"
+    raise SettingsError("\n".join([f"{head}:", *lines]))
+
+
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    jobs = list(_job_differences(then["jobs"], now["jobs"]))
+    for path in dict.fromkeys([*then["specs"], *now["specs"]]):
+        if path not in now["specs"]:
+            yield f"{path} was planned, and is not part of this run"
+        elif path not in then["specs"]:
+            yield f"{path} is part of this run, and was not planned"
+        elif then["specs"][path] != now["specs"][path]:
+            yield f"{path} was edited"
+    yield from jobs
+    for part in ("selection", "ledger", "settings", "prices"):
+        yield from _table_differences(part, then[part], now[part])
+    for obstacle in now["obstacles"]:
+        if obstacle not in then.get("obstacles", ()):
+            yield f"it would be stopped now by {obstacle}"
+
+
+def _table_differences(part: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for key in dict.fromkeys([*then, *now]):
+        if then.get(key) != now.get(key):
+            yield f"{part}: {key} was {_shown(then.get(key))}, and is {_shown(now.get(key))}"
+
+
+def _job_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for address in dict.fromkeys([*then, *now]):
+        if address not in now:
+            yield f"{address} was planned, and is no job of these specs now"
+        elif address not in then:
+            yield f"{address} is a job now, and was not planned"
+        elif then[address] != now[address]:
+            yield from (f"{address}: {words}" for words in _one_job(then[address], now[address]))
+
+
+def _one_job(then: Mapping[str, Any], now: Mapping[str, Any]) -> Sequence[str]:
+    if then.get("fingerprint") != now["fingerprint"]:
+        return [str(each) for each in changes(then["facts"], now["facts"])] or ["its input is another one"]
+    words = []
+    if (then.get("state"), then.get("action")) != (now["state"], now["action"]):
+        words.append(f"was {then.get('state')} ({then.get('action')}), and is {now['state']} ({now['action']})")
+    elif then.get("attempt") != now["attempt"]:
+        words.append(f"its attempt was {_shown(then.get('attempt'))}, and is {_shown(now['attempt'])}")
+    for key in ("provider", "retries", "places", "cost"):
+        if then.get(key) != now[key]:
+            words.append(f"{key} was {_shown(then.get(key))}, and is {_shown(now[key])}")
+    return words
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "nothing"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
