@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from wanrun import Event, EventName, MediaRef, MediaUrl, Position, SinkKind, SourceError, SourceKind, hookimpl
+from wanrun import (
+    Event,
+    EventName,
+    Job,
+    MediaRef,
+    MediaUrl,
+    Objection,
+    Position,
+    SinkKind,
+    SourceError,
+    SourceKind,
+    Submission,
+    hookimpl,
+)
 from wanrun.errors import MissingExtra, PluginError
 from wanrun.models import schemas_folder
 from wanrun.registry import load_catalog
@@ -20,7 +33,7 @@ from wanrun.registry import load_catalog
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from wanrun import Delivery, Job, SinkRef
+    from wanrun import Delivery, SinkRef
 
     Install = Callable[..., None]
 
@@ -302,6 +315,61 @@ def test_observers_that_cannot_be_called_are_refused(offered: object) -> None:
     else:
         with pytest.raises(PluginError, match="wanrun_observers"):
             catalog.observers()
+
+
+SHOT = Submission(
+    job=Job("hero", "shot", Path("/a.yaml"), Position(Path("/a.yaml"), 3, 3), "m", "default", "clay", None, (), {}, ()),
+    identities=(),
+    seconds=None,
+    cost=None,
+    currency=None,
+    again=False,
+)
+
+
+def policy(answer: object) -> object:
+    """Return a plugin that gives one answer about every job."""
+
+    def check(submission: Submission) -> object:
+        assert submission is SHOT
+        return answer
+
+    return plugin(wanrun_check_job=check)
+
+
+@pytest.mark.parametrize(
+    ("answer", "messages"),
+    [
+        (None, []),
+        ([], []),
+        (Objection(message="no"), ["no"]),
+        ([Objection(message="no"), Objection(message="hm", veto=False)], ["no", "hm"]),
+    ],
+    ids=["nothing", "none", "one", "two"],
+)
+def test_a_policy_is_asked_about_a_job(answer: object, messages: list[str]) -> None:
+    """One objection, several or none, each with the plugin it comes from."""
+    said = load_catalog(plugins=[policy(answer)]).check_job(SHOT)
+
+    assert [(plugin, objection.message) for plugin, objection in said] == [
+        ("mine (given by the program)", message) for message in messages
+    ]
+
+
+def test_without_a_policy_nothing_is_asked() -> None:
+    """Nobody objects where there is no such plugin."""
+    assert load_catalog().check_job(SHOT) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [True, "no", ["no"], Objection(message=""), Objection(message=None)],
+    ids=ascii,  # type: ignore[arg-type]
+)
+def test_an_answer_of_a_policy_that_is_none_is_refused(answer: object) -> None:
+    """What cannot be read as an objection is not taken for consent."""
+    with pytest.raises(PluginError, match="its wanrun_check_job returned"):
+        load_catalog(plugins=[policy(answer)]).check_job(SHOT)
 
 
 class Odd:

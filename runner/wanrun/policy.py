@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wanrun import rules
 from wanrun.errors import SpecError
 from wanrun.hookspecs import Objection, Submission
 from wanrun.money import most_seconds
@@ -55,7 +56,8 @@ def _vetoes(plan: Plan, said: Mapping[str, tuple[tuple[str, Objection], ...]]) -
     for planned in plan.jobs:
         for plugin, objection in said.get(planned.job.address, ()):
             if objection.veto:
-                yield Problem(planned.job.position, f"{planned.job.address}: {against(plugin, objection)}")
+                message = f"{planned.job.address}: {against(plugin, objection)}"
+                yield Problem(planned.job.position, message, rules.POLICY_VETO.id)
 
 
 def against(plugin: str, objection: Objection) -> str:

@@ -163,5 +163,6 @@ DATA_URL = Rule("data-url", "A data: URL stands only where the model takes one."
 DATA_URLS = Rule("data-urls", "The data: URLs of a job fit into one request.")
 SECRET_UNAVAILABLE = Rule("secret-unavailable", "A secret that a spec names can be had.")
 BUDGET_CURRENCY = Rule("budget-currency", "A budget is in the currency in which the model is billed.")
+POLICY_VETO = Rule("policy-veto", "No policy, which is a plugin, vetoes a job that is to be submitted.")
 
 OTHER = Rule("other", "What has no rule of its own, such as what only a plugin knows.")

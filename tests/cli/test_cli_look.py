@@ -55,10 +55,10 @@ def test_plan_shows_each_job_and_writes_nothing(project: Project) -> None:
     said = project.wanrun("plan", project.spec("one", "two-two"))
 
     assert said.exit_code == 0, said
-    assert (
-        said.stdout
-        == "batch/one      new  submit\nbatch/two-two  new  submit\n\n2 jobs: 2 submit; at most 44.26 CNY to submit\n"
-    )
+    one, two, empty, total, *_ = said.stdout.splitlines()
+    assert one == "batch/one      new  submit  at most 22.13 CNY for 20.1 s"
+    assert two == "batch/two-two  new  submit  at most 22.13 CNY for 20.1 s"
+    assert (empty, total) == ("", "2 jobs: 2 submit; at most 44.26 CNY to submit")
     assert not (project.folder / ".wanrun").exists()
 
 
@@ -75,7 +75,8 @@ def test_plan_knows_what_is_done_and_what_changed(project: Project) -> None:
     assert jobs == {"batch/one": ("done", "nothing"), "batch/two": ("changed", "submit")}
     assert said.json["actions"] == {"nothing": 1, "submit": 1}
     assert set(said.json["jobs"][0]) == {
-        *("job", "state", "action", "why", "model", "provider", "fingerprint", "spec", "places", "cost_at_most"),
+        *("job", "state", "action", "why", "changes", "model", "provider", "fingerprint", "media", "spec", "line"),
+        *("places", "billed_seconds_at_most", "cost_at_most", "objections", "occupied"),
     }
 
 
@@ -89,7 +90,7 @@ def test_plan_and_run_agree_on_retrying(project: Project) -> None:
     retry = project.wanrun("plan", spec, "--emulator", "--retry-failed")
 
     assert plain.stdout.startswith("batch/one  failed  nothing  no (InvalidParameter)\n"), plain
-    assert retry.stdout.startswith("batch/one  failed  submit  no (InvalidParameter)\n"), retry
+    assert retry.stdout.startswith("batch/one  failed  submit  no (InvalidParameter); at most 22.13 CNY"), retry
 
 
 def test_status_of_nothing_says_so(project: Project) -> None:
@@ -163,7 +164,8 @@ def test_wide_names_keep_the_columns_straight(project: Project) -> None:
 
     said = project.wanrun("plan", "wide.yaml")
 
-    assert said.stdout.splitlines()[:2] == ["wide/日本語  new  submit", "wide/abc     new  submit"]
+    rows = [line.partition("  at most")[0] for line in said.stdout.splitlines()[:2]]
+    assert rows == ["wide/日本語  new  submit", "wide/abc     new  submit"]
 
 
 class TestResolve:

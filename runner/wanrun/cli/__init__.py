@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": ("wanrun.cli.run:run", "Plan and carry out specs; resume what is unfinished. The default."),
     "validate": ("wanrun.cli.look:validate", "Check specs and the files they name, without network or key."),
-    "plan": ("wanrun.cli.plan:plan", "Show what a run would do, job by job, what it costs, and do nothing."),
+    "plan": ("wanrun.cli.plan:plan", "Show what a run would do, job by job, and what it costs."),
     "status": ("wanrun.cli.standing:status", "Show how every job stands, by the ledger."),
     "resolve": ("wanrun.cli.standing:resolve", "Settle a job that is held, unsure or lost."),
     "tasks": ("wanrun.cli.account:tasks", "List the account's tasks, whoever made them, or act on one."),

@@ -1,0 +1,150 @@
+"""Renaming pays and sends nothing; what decides a result is a change, and pays once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from media_files import make_video
+from simulation import Simulation, states
+from wanrun import api
+from wanrun.events import EventName
+from wanrun.types import Action, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+    Simulate = Callable[..., Simulation]
+
+#: Places that no name of a job or a spec is part of.
+TEXT = """\
+name: {spec}
+sinks: {{{sink}: {{folder: {{path: out, name: fixed.mp4}}}}}}
+jobs:
+  - {{id: {id}, prompt: {prompt}, media: [{{video: {video}}}], sinks: [{sink}]}}
+"""
+
+
+def spec_of(
+    sim: Simulation,
+    file: str = "batch.yaml",
+    *,
+    spec: str = "spring",
+    sink: str = "disk",
+    id: str = "one",  # as a spec calls it
+    prompt: str = "words",
+    video: str = "https://example.com/a.mp4",
+) -> Path:
+    return sim.spec(TEXT.format(spec=spec, sink=sink, id=id, prompt=prompt, video=video), name=file)
+
+
+@pytest.mark.parametrize(
+    ("renamed", "state"),
+    [
+        pytest.param({"spec": "summer"}, "moved", id="the spec"),
+        pytest.param({"id": "uno"}, "moved", id="the id"),
+        pytest.param({"spec": "summer", "id": "uno"}, "moved", id="spec and id"),
+        pytest.param({"sink": "shelf"}, "done", id="the sink"),
+        pytest.param({"spec": "summer", "id": "uno", "sink": "shelf"}, "moved", id="all of them"),
+    ],
+)
+async def test_renaming_pays_and_sends_nothing(
+    simulate: Simulate, autojump_clock: MockClock, renamed: dict[str, str], state: str
+) -> None:
+    """The plan says that there is nothing to do, and a run does nothing: no task, no upload, no delivery."""
+    sim = simulate()
+    await sim.run(spec_of(sim))
+    spec, before = spec_of(sim, **renamed), (sim.folder / "out" / "fixed.mp4").stat()
+    sim.events.clear()
+
+    (planned,) = api.plan([spec], sim.setup).jobs
+    outcome = await sim.run(spec)
+
+    assert (planned.state, planned.action) == (state, Action.NOTHING)
+    assert (outcome.exit_code, outcome.submitted, sim.made) == (0, 0, 1)
+    assert sim.named(EventName.DELIVERED) == []
+    assert (sim.folder / "out" / "fixed.mp4").stat().st_mtime_ns == before.st_mtime_ns
+
+
+async def test_a_spec_file_that_is_renamed_pays_and_sends_nothing(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """Where the spec has a name of its own the address stays; where it has none, the job moves."""
+    sim = simulate()
+    await sim.run(spec_of(sim))
+    named = spec_of(sim).rename(sim.folder / "other.yaml")
+    sim.events.clear()
+
+    outcome = await sim.run(named)
+
+    assert (outcome.exit_code, outcome.submitted, sim.made) == (0, 0, 1)
+    assert sim.named(EventName.DELIVERED) == []
+
+
+async def test_a_new_id_in_a_place_s_name_sends_from_the_store(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """A place that is made of the id is another place: the result goes there, and nothing is paid."""
+    sim = simulate()
+    await sim.run(sim.clips("one", prompt="words"))
+    text = (sim.folder / "batch.yaml").read_text().replace("id: one", "id: uno")
+    (sim.folder / "batch.yaml").write_text(text)
+
+    outcome = await sim.run(sim.folder / "batch.yaml")
+
+    assert (outcome.exit_code, outcome.submitted, sim.made) == (0, 0, 1)
+    assert (sim.folder / "out" / "uno.mp4").read_bytes() == (sim.folder / "out" / "one.mp4").read_bytes()
+
+
+async def test_changed_bytes_of_an_input_are_a_changed_job(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """The name is the same and the job is not: it is paid for once more, and the plan says why."""
+    sim = simulate()
+    make_video(sim.folder / "clip.mp4", seconds=2)
+    spec = spec_of(sim, video="clip.mp4")
+    await sim.run(spec)
+    make_video(sim.folder / "clip.mp4", seconds=3)
+
+    (found,) = api.forecast([spec], sim.setup).jobs
+    outcome = await sim.run(spec)
+
+    assert (found.planned.state, found.planned.action) == (State.CHANGED, Action.SUBMIT)
+    assert [str(each) for each in found.changes or ()] == ["video: clip.mp4 has other bytes"]
+    assert (states(outcome), outcome.submitted, sim.made) == ({"one": "done"}, 1, 2)
+
+
+async def test_a_file_that_is_moved_is_the_same_input(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """Bytes decide, not where they are."""
+    sim = simulate()
+    make_video(sim.folder / "clip.mp4", seconds=2)
+    await sim.run(spec_of(sim, video="clip.mp4"))
+    (sim.folder / "clip.mp4").rename(sim.folder / "clip-renamed.mp4")
+
+    outcome = await sim.run(spec_of(sim, video="clip-renamed.mp4"))
+
+    assert (outcome.exit_code, outcome.submitted, sim.made) == (0, 0, 1)
+
+
+async def test_a_job_that_changes_back_is_done(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """What was paid for once is known for good."""
+    sim = simulate()
+    for prompt in ("words", "other words", "words"):
+        outcome = await sim.run(spec_of(sim, prompt=prompt))
+
+    assert (outcome.exit_code, outcome.submitted, sim.made) == (0, 0, 2)
+
+
+async def test_only_what_has_changed_leaves_what_is_in_flight_alone(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """`--only-changed` submits the new one; the other is brought home by the next run."""
+    sim = simulate()
+    await sim.leave_in_flight(sim.clips("one"))
+    spec = sim.clips("one", "two")
+
+    first = await sim.run(spec, selection=api.Selection(only_changed=True))
+    second = await sim.run(spec)
+
+    assert states(first) == {"two": "done"}
+    assert (states(second), second.submitted, sim.made) == ({"one": "done", "two": "done"}, 0, 2)
