@@ -28,8 +28,9 @@ class _Call:
 
     async def arrival(self) -> float:
         """Return a time by which the service had the call, once there is one."""
-        with trio.move_on_at(self._arrived_by):
-            await self.answered.wait()
+        if not self.answered.is_set():
+            with trio.move_on_at(self._arrived_by):
+                await self.answered.wait()
         return self._arrived_by
 
 

@@ -50,6 +50,8 @@ def is_unshown(character: str) -> bool:
 
 def without_queries(text: str, mark: str = "") -> str:
     """Return a text whose links have no user, password, query or fragment; `mark` stands where a query was."""
+    if "://" not in text:  # most texts hold no link, and the patterns look at each character
+        return text
     return QUERY.sub(lambda found: found[1] + mark, USERINFO.sub(r"\1", text))
 
 

@@ -1,13 +1,12 @@
-"""One HTTP call: the two httpx clients and the way a call with the API key is made.
+"""One HTTP call: the two ways to the network, and how a call with the API key is made.
 
-No call is made twice here and no redirect is followed. The key goes to the service's own addresses only, and is taken
-out of every answer before anything else reads it.
+No call is made twice here, no redirect is followed, and no call leaves a cookie for the next. The key goes to the
+service's own addresses only, and is taken out of every answer before anything else reads it.
 """
 
 from __future__ import annotations
 
 import logging
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib import metadata
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -20,7 +19,7 @@ from wanrun.client.fields import short
 from wanrun.client.network import link_transports
 from wanrun.client.reading import date_at, read_answer, read_json, retry_after_seconds
 from wanrun.client.refusals import Answer, Call, no_answer, refusal, too_late
-from wanrun.client.sending import request_for
+from wanrun.client.sending import Http
 from wanrun.client.text import scrubbed
 from wanrun.errors import SettingsError
 
@@ -44,8 +43,8 @@ def http_clients(
     timeouts: Sequence[httpx.Timeout],
     max_connections: int,
     reach: Reach,
-) -> tuple[httpx.AsyncClient, httpx.AsyncClient]:
-    """Return a client for calls with the key and one for links and uploads, which never sees it, by their `timeouts`.
+) -> tuple[Http, Http]:
+    """Return the way for calls with the key and one for links and uploads, which never sees it, by their `timeouts`.
 
     Links lead to what is within `reach` only. Proxies and certificates of the environment hold, but never a proxy for
     this machine. Raises `SettingsError` when they cannot be used.
@@ -68,15 +67,13 @@ def http_clients(
                 limits=limits,
                 mounts=mounts,
                 headers={"User-Agent": f"wanrun/{metadata.version('wanrun')}", "Accept-Encoding": "identity"},
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # no call leaves a trace in the next
-                follow_redirects=False,
             )
             for (way, mounts), timeout in zip(ways, timeouts, strict=True)
         )
     except (ValueError, ImportError, OSError, httpx.InvalidURL):
         where = "look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
         raise SettingsError(f"the environment names a proxy or certificates that cannot be used; {where}") from None
-    return api, links
+    return Http(api), Http(links)
 
 
 def _hush() -> None:
@@ -89,7 +86,7 @@ def _hush() -> None:
 class Caller:
     """Makes calls with the API key, each within a total time, and reads their answers within bounds."""
 
-    def __init__(self, http: httpx.AsyncClient, key: Secret, *, now: Callable[[], float], at_once: int) -> None:
+    def __init__(self, http: Http, key: Secret, *, now: Callable[[], float], at_once: int) -> None:
         value = key.reveal()
         if not value or not value.isascii() or not value.isprintable() or " " in value:
             raise SettingsError(
@@ -122,7 +119,7 @@ class Caller:
             with trio.move_on_after(seconds):
                 try:
                     signed = {"Authorization": f"Bearer {self._key.reveal()}", **(headers or {})}
-                    request = request_for(self._http, method, url, headers=signed, params=params, content=content)
+                    request = self._http.request(method, url, headers=signed, params=params, content=content)
                     answer = await self._exchange(request, seen)
                 except call.surprises as exc:
                     broken = exc  # raised below: as its context, it could show what it holds
@@ -136,7 +133,7 @@ class Caller:
         raise no_answer(call, broken, url=url, secrets=(self._key.reveal(),), request_id=request_id)
 
     async def _exchange(self, request: httpx.Request, seen: list[httpx.Response]) -> Answer:
-        response = await self._http.send(request, stream=True)
+        response = await self._http.send(request)
         seen.append(response)
         headers = response.headers
         self.identity = ServiceIdentity(self._header(headers, IDENTITY_HEADER))

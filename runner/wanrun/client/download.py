@@ -13,7 +13,6 @@ from wanrun.client.endpoint import stays_private, web_url
 from wanrun.client.network import LinkRefused
 from wanrun.client.reading import leave, raw_chunks, retry_after_seconds
 from wanrun.client.refusals import BROKEN, Call, no_answer, too_late
-from wanrun.client.sending import request_for
 from wanrun.client.text import bare
 from wanrun.errors import LinkExpired, ServiceError, Throttled, Unavailable
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
     import httpx
+
+    from wanrun.client.sending import Http
 
 MAX_BYTES = 2 << 30  #: of one result
 MIN_BYTES_PER_SECOND = 4096  #: on the whole; slower than this, a connection is given up
@@ -48,7 +49,7 @@ class Download:
 
 @asynccontextmanager
 async def open_download(
-    http: httpx.AsyncClient, url: str, *, offset: int, etag: str | None, seconds: float, now: Callable[[], float]
+    http: Http, url: str, *, offset: int, etag: str | None, seconds: float, now: Callable[[], float]
 ) -> AsyncGenerator[Download, None]:
     """Open a link and yield the download, see `Client.download`."""
     offset = offset if etag else 0  # without it nothing would tell that the bytes belong together
@@ -74,11 +75,11 @@ def _headers(offset: int, etag: str | None) -> dict[str, str]:
     return {"Range": f"bytes={offset}-", "If-Match": etag, "x-oss-range-behavior": "standard"}
 
 
-async def _open(http: httpx.AsyncClient, url: str, headers: dict[str, str], *, seconds: float) -> httpx.Response:
+async def _open(http: Http, url: str, headers: dict[str, str], *, seconds: float) -> httpx.Response:
     broken: Exception | None = None
     with trio.move_on_after(seconds):
         try:
-            return await http.send(request_for(http, "GET", _readable(url), headers=headers), stream=True)
+            return await http.send(http.request("GET", _readable(url), headers=headers))
         except BROKEN as exc:
             broken = exc
     if broken is None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, NoReturn
 
 import trio
@@ -55,10 +56,11 @@ async def leave(response: httpx.Response, chunks: AsyncGenerator[bytes, None]) -
     httpx nests five generators to read a body. Closing the outermost leaves the inner ones to the garbage collector,
     and trio warns of each; so they are asked for more where waiting is cancelled at once, which ends them all.
     """
-    with suppress(Exception), trio.CancelScope() as scope:
-        scope.cancel()
-        for _ in range(_MAX_BUFFERED_CHUNKS):
-            await anext(chunks)
+    if not response.is_closed:  # a body that was read to its end has closed it, and ended them
+        with suppress(Exception), trio.CancelScope() as scope:
+            scope.cancel()
+            for _ in range(_MAX_BUFFERED_CHUNKS):
+                await anext(chunks)
     await chunks.aclose()
     await response.aclose()
 
@@ -99,6 +101,7 @@ def retry_after_seconds(said: str | None, *, now: float) -> float | None:
     return None if seconds is None else min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
 
 
+@lru_cache(maxsize=8)  # all answers of a second say the same
 def date_at(said: str | None) -> float | None:
     """Return the epoch seconds of a date as HTTP headers write it; None for none."""
     try:

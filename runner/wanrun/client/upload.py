@@ -15,16 +15,15 @@ import trio
 
 from wanrun.client.reading import read_answer, read_json
 from wanrun.client.refusals import BROKEN, Answer, Call, no_answer, refusal, too_late
-from wanrun.client.sending import CHUNK_BYTES, Pieces, request_for
+from wanrun.client.sending import CHUNK_BYTES, Pieces
 from wanrun.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import httpx
-
     from wanrun.client.policy import UploadPolicy
+    from wanrun.client.sending import Http
 
 T = TypeVar("T")
 
@@ -54,7 +53,7 @@ class Upload:
 
 
 async def upload_file(
-    http: httpx.AsyncClient, policy: UploadPolicy, path: Path, *, name: str, mime: str, in_thread: ThreadRunner
+    http: Http, policy: UploadPolicy, path: Path, *, name: str, mime: str, in_thread: ThreadRunner
 ) -> Upload:
     """Send one file, see `Client.upload`."""
     if not _NAME.fullmatch(name) or not _MIME.fullmatch(mime):
@@ -172,7 +171,7 @@ def _head(fields: list[tuple[str, str]], boundary: str, name: str, mime: str) ->
     return f"{''.join(parts)}--{boundary}\r\n{disposition}\r\nContent-Type: {mime}\r\n\r\n".encode()
 
 
-async def _send(http: httpx.AsyncClient, policy: UploadPolicy, form: _Form) -> None:
+async def _send(http: Http, policy: UploadPolicy, form: _Form) -> None:
     url, seconds = policy.upload_host, GRACE_SECONDS + form.file_bytes / MIN_BYTES_PER_SECOND
     broken: Exception | None = None
     with trio.move_on_after(seconds):
@@ -189,10 +188,10 @@ async def _send(http: httpx.AsyncClient, policy: UploadPolicy, form: _Form) -> N
     raise no_answer(_UPLOAD, broken, url=url, secrets=(policy.signature, policy.policy))
 
 
-async def _answer(http: httpx.AsyncClient, url: str, form: _Form) -> Answer:
+async def _answer(http: Http, url: str, form: _Form) -> Answer:
     headers = {"Content-Type": form.content_type, "Content-Length": str(form.length)}
-    request = request_for(http, "POST", url, headers=headers, content=form)
-    response = await http.send(request, stream=True)
+    request = http.request("POST", url, headers=headers, content=form)
+    response = await http.send(request)
     text = (await read_answer(response)).decode("utf-8", "replace")
     return Answer(response.status_code, read_store_error(text) or read_json(text), text)
 
