@@ -72,7 +72,7 @@ def test_what_waits_in_the_service_s_queue_is_looked_at_seldom() -> None:
     plan.add(1, now=0)
     plan.seen(1, now=5, running=False)
 
-    assert plan.next_look() == pytest.approx(15)
+    assert plan.next_look() == pytest.approx(15, rel=0.02)
 
 
 def test_when_one_ends_the_next_in_the_queue_is_taken_to_run() -> None:
@@ -98,7 +98,7 @@ def test_a_guess_never_puts_a_look_off() -> None:
 
     plan.ended(1, now=9, seconds=10)
 
-    assert plan.next_look() == pytest.approx(10)
+    assert plan.next_look() == pytest.approx(10, rel=0.02)
 
 
 def test_a_look_tells_when_a_task_that_was_guessed_to_run_began() -> None:
@@ -166,6 +166,39 @@ def test_looks_that_are_nearly_due_go_along() -> None:
     plan.add(2, now=0.2)
 
     assert set(plan.due(0.5)[0]) == {1, 2}
+
+
+def test_a_look_at_an_expected_end_is_never_early() -> None:
+    """Just before it the task would be found running, and its end be seen a whole gap later."""
+    plan = schedule(10)
+    for attempt, began in ((1, 0.0), (2, 0.1)):
+        plan.add(attempt, now=began)
+        plan.seen(attempt, now=began, running=True)
+
+    assert plan.due(plan.next_look())[0] == [1]
+
+
+def test_the_more_are_watched_the_closer_are_the_looks() -> None:
+    """One call tells of all of them, so their first end is seen sooner at the same cost for each."""
+    few, many = schedule(), schedule()
+    for plan, count in ((few, 5), (many, 50)):
+        for attempt in range(count):
+            plan.add(attempt, now=0)
+        for attempt in range(count):
+            plan.seen(attempt, now=30, running=True, age_seconds=30)
+
+    assert few.next_look() - 30 == pytest.approx(6)
+    assert many.next_look() - 30 == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize(
+    ("recent", "sure"),
+    [((), False), ((60.0,), True), ((60.0, 61.0, 62.0), True), ((60.0, 300.0), False)],
+    ids=["nothing known", "one", "alike", "uneven"],
+)
+def test_only_even_times_make_an_end_sure(recent: tuple[float, ...], *, sure: bool) -> None:
+    """Where tasks take as they like, what is ripe may well go on, and one look at the list spares its query."""
+    assert schedule(*recent).is_sure is sure
 
 
 def test_adding_a_task_again_changes_nothing() -> None:

@@ -14,6 +14,7 @@ import trio
 from wanrun.engine.deliver import deliver_artifacts
 from wanrun.engine.expiring import warn_of_expiry
 from wanrun.engine.fetch import fetch_results
+from wanrun.engine.flushing import flush_ledger
 from wanrun.engine.leaving import leave_in_time, leave_when_full
 from wanrun.engine.reconcile import settle_unsure
 from wanrun.engine.submit import submit_jobs
@@ -37,8 +38,10 @@ async def run_jobs(work: Work) -> None:
         work.begin()
         nursery.start_soon(warn_of_expiry, work)
         nursery.start_soon(leave_in_time, work)
+        nursery.start_soon(flush_ledger, work)
         await _run_stages(work)
         nursery.cancel_scope.cancel()
+    work.ledger.flush()
 
 
 async def _run_stages(work: Work) -> None:

@@ -87,11 +87,12 @@ async def _deliver(
     try:
         if not artifact.is_there():
             raise SinkError(f"{artifact.path} is gone, and so is the result at the service; {_NO_FILE}")
+        work.ledger.flush()  # a sink may take its time, or hang: what is here is on record before
         receipt = await _try(work, delivery)
     except SinkError as exc:
         _undelivered(work, job, row, exc)
         return False
-    with work.ledger.transaction():
+    with work.recording_soon():
         work.ledger.delivered(row, receipt)
         work.emit(EventName.DELIVERED, job, sink=row.sink, place=receipt.place, bytes=receipt.bytes)
         if is_last:

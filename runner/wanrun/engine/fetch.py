@@ -82,7 +82,7 @@ async def _fetch(work: Work, lane: Lane, attempt: Attempt, job: OpenJob) -> None
     except OSError as exc:
         work.stop.now(f"{work.artifacts}: {exc.strerror}; {disk_advice(exc)}", ExitCode.UNFINISHED)
     else:
-        with work.ledger.transaction():
+        with work.recording_soon():
             work.ledger.fetched(attempt.id, artifact)
             work.emit(EventName.JOB_FETCHED, job, bytes=artifact.bytes, sha256=artifact.sha256)
         _hand_on(work, job)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SHORTEST_GAP_SECONDS = 0.25
 AGE_SHARE = 0.2  #: of a task's age that may pass between looks while nothing is known
+CROWD = 10  #: watched tasks from which on that share shrinks, since one look at the list tells of more
 LEARNED_SHARE = 0.05  #: of the usual time, between looks around the expected end
 SPARE_SHARE = 0.01  #: of the usual time, behind the expected end, since a look just before it is wasted
 REMEMBERED = 20  #: ended tasks that count for the usual time
@@ -29,6 +30,7 @@ class _Watched:
     look_at: float
     running: bool = False
     guessed: bool = False  # that it runs: no look has shown it yet
+    aimed: bool = False  # the next look is at its expected end, so a look before that would be wasted
 
 
 class Schedule:
@@ -42,8 +44,9 @@ class Schedule:
     def add(self, attempt: int, *, now: float, at_once: bool = False) -> None:
         """Begin to watch a task that was made just now, or by an earlier run; one that may have ended, `at_once`."""
         if attempt not in self._watched:
-            self._watched[attempt] = _Watched(attempt, since=now, seen_at=now, look_at=now)
-            self._watched[attempt].look_at = now + (0.0 if at_once else self._gap(self._watched[attempt], now))
+            self._watched[attempt] = watched = _Watched(attempt, since=now, seen_at=now, look_at=now)
+            if not at_once:
+                self._aim(watched, now)
 
     def seen(self, attempt: int, *, now: float, running: bool, age_seconds: float | None = None) -> None:
         """Note a look at a task that has not ended.
@@ -56,11 +59,11 @@ class Schedule:
             since_last_look = now - watched.seen_at
             watched.running, watched.since = running, now - min(max(age_seconds or 0, 0), since_last_look)
         watched.seen_at, watched.guessed = now, False
-        watched.look_at = now + self._gap(watched, now)
+        self._aim(watched, now)
 
     def postpone(self, attempt: int, *, until: float) -> None:
         """Look at a task no sooner than that."""
-        self._watched[attempt].look_at = until
+        self._watched[attempt].look_at, self._watched[attempt].aimed = until, False
 
     def ended(self, attempt: int, *, now: float, seconds: float | None) -> None:
         """Watch a task no longer; `seconds` is how long the service worked on it, where it ended well.
@@ -74,7 +77,8 @@ class Schedule:
         queued = next((waiting for waiting in self._watched.values() if not waiting.running), None)
         if queued is not None:
             queued.running, queued.guessed, queued.since = True, True, now
-            queued.look_at = min(queued.look_at, now + self._gap(queued, now))
+            if now + self._gap(queued, now) < queued.look_at:
+                self._aim(queued, now)
 
     def next_look(self) -> float:
         """Return when the first task is due; only while something is watched."""
@@ -87,21 +91,40 @@ class Schedule:
         answers for everything that is watched.
         """
         until = now + SHORTEST_GAP_SECONDS / 2
-        due = [attempt for attempt, watched in self._watched.items() if watched.look_at <= until]
+        due = [
+            attempt
+            for attempt, watched in self._watched.items()
+            if watched.look_at <= (now if watched.aimed else until)
+        ]
         return due, [attempt for attempt in due if self._is_ripe(self._watched[attempt], until)]
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether tasks have lately taken so much the same time that a ripe one has very likely ended."""
+        spread = max(self._seconds) - min(self._seconds) if self._seconds else 0.0
+        return bool(self._seconds) and spread <= LEARNED_SHARE * median(self._seconds)
 
     def _is_ripe(self, watched: _Watched, now: float) -> bool:
         return bool(self._seconds) and watched.running and now - watched.since >= median(self._seconds)
 
+    def _aim(self, watched: _Watched, now: float) -> None:
+        gap = self._gap(watched, now)
+        watched.look_at = now + gap
+        watched.aimed = bool(self._seconds) and gap >= self._left(watched, now) > 0
+
     def _gap(self, watched: _Watched, now: float) -> float:
         age = now - watched.since
         if not self._seconds:
-            return self._bounded(age * AGE_SHARE)
-        usual = median(self._seconds)
-        if not watched.running:  # it cannot end before it has begun and run its time
-            return self._bounded(max(usual, age * AGE_SHARE))
-        left = usual * (1 + SPARE_SHARE) - age
-        return self._bounded(left if left > 0 else max(usual * LEARNED_SHARE, -left * AGE_SHARE))
+            return self._bounded(age * AGE_SHARE * min(1.0, CROWD / len(self._watched)))
+        left = self._left(watched, now)
+        if not watched.running:
+            return self._bounded(max(left, age * AGE_SHARE))
+        return self._bounded(left if left > 0 else max(median(self._seconds) * LEARNED_SHARE, -left * AGE_SHARE))
+
+    def _left(self, watched: _Watched, now: float) -> float:
+        """Return how long it will take yet: one that does not run has to begin first, and to run its time."""
+        usual = median(self._seconds) * (1 + SPARE_SHARE)
+        return usual - (now - watched.since) if watched.running else usual
 
     def _bounded(self, seconds: float) -> float:
         return max(SHORTEST_GAP_SECONDS, min(seconds, self._poll_seconds))

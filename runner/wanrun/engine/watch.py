@@ -87,7 +87,10 @@ class _Watcher:
         self._watch_new()  # what arrived in the very instant of the look
         due, ripe = self._schedule.due(trio.current_time())
         to_query = self._trouble.keys() | set(ripe)  # the list would not spare them their query
-        if self._list.is_worth_it(len(due) if to_query.issuperset(due) else len(self._lane.in_flight)):
+        only_to_query = to_query.issuperset(due)
+        if only_to_query and self._schedule.is_sure:
+            await self._query_all(due)
+        elif self._list.is_worth_it(len(due) if only_to_query else len(self._lane.in_flight)):
             await self._look_at_list()
         else:
             await self._query_all(due)
@@ -108,7 +111,7 @@ class _Watcher:
         await self._query_all(
             attempt for attempt in task_ids if (rows[attempt].status.terminal if attempt in rows else attempt in due)
         )
-        with self._work.ledger.transaction():  # one write for all that go on, after room was made by those that ended
+        with self._work.recording_soon():  # one write for all that go on, after room was made by those that ended
             for attempt, row in rows.items():
                 if not row.status.terminal:
                     self._still_going(attempt, row.status, row.started_at)
@@ -194,7 +197,7 @@ class _Watcher:
             return
         if flight.status == status and (attempt in self._told or not running):
             return
-        with self._work.ledger.transaction():
+        with self._work.recording_soon():
             self._work.ledger.seen(attempt, status=status, started_at=started_at)
             flight.status = status
             if running:
@@ -203,7 +206,7 @@ class _Watcher:
 
     def _succeeded(self, attempt: int, task: Task) -> None:
         cost = self._work.budget.cost(self._lane.in_flight[attempt].job, task.usage)
-        with self._work.ledger.transaction():
+        with self._work.recording_soon():
             self._work.ledger.succeeded(attempt, usage=task.usage, started_at=task.scheduled_at, ended_at=task.ended_at)
             if cost is not None:
                 self._work.ledger.settle(attempt, cost)

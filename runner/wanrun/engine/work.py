@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,10 @@ from wanrun.events import Event, EventName
 from wanrun.ledger import GOOD, AttemptState
 from wanrun.limits import RateLimiter
 from wanrun.redaction import redacted_json
-from wanrun.types import Action
+from wanrun.types import Action, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from wanrun.catalog import Catalog
@@ -54,8 +55,10 @@ class OpenJob:
 
     @property
     def replaces(self) -> int | None:
-        """The attempt whose good result a person wants made once more; None for every other job."""
-        if self.planned is None or self.planned.entry is None or self.planned.action is not Action.SUBMIT:
+        """The attempt whose good result a person wants, or has wanted, made once more; None for every other job."""
+        if self.planned is None or self.planned.entry is None:
+            return None
+        if self.planned.action is not Action.SUBMIT and self.planned.state is not State.UNSURE:
             return None
         good = self.planned.entry.good
         return good.id if good is not None else None
@@ -156,6 +159,7 @@ class Work:
         self.to_deliver, self.deliver_queue = trio.open_memory_channel[OpenJob](math.inf)
         self.submitted = trio.Event()  # nothing more will be, and no create awaits its reply
         self.watched = trio.Event()  # nothing is watched any more
+        self.recorded = trio.Event()  # something waits for its commit
 
     def begin(self) -> None:
         """Put every open job before the stage that its ledger entry calls for."""
@@ -241,19 +245,22 @@ class Work:
 
     def emit(self, name: EventName, job: OpenJob | None = None, /, **data: JSON) -> None:
         """Write an event to the ledger and, once it is on disk, tell everybody who listens."""
-        event = self._event(name, job, data)
+        told = {key: redacted_json(value) for key, value in data.items()}  # a plugin's words, or a server's, are in it
+        event = Event(name, self.world.now(), self.run, job.address if job else None, told)
         self.ledger.note(event)
         self.ledger.once_committed(lambda: self.observe(event))
 
     def emit_soon(self, name: EventName, job: OpenJob | None = None, /, **data: JSON) -> None:
-        """Tell everybody who listens at once of what is worth no write of its own: it goes with the next one."""
-        event = self._event(name, job, data)
-        self.ledger.note_soon(event)
-        self.observe(event)
+        """Do the same for an event that is worth no write of its own."""
+        with self.recording_soon():
+            self.emit(name, job, **data)
 
-    def _event(self, name: EventName, job: OpenJob | None, data: Mapping[str, JSON]) -> Event:
-        told = {key: redacted_json(value) for key, value in data.items()}  # a plugin's words, or a server's, are in it
-        return Event(name, self.world.now(), self.run, job.address if job else None, told)
+    @contextmanager
+    def recording_soon(self) -> Iterator[None]:
+        """Record what could be found out again: on disk with the next commit, or a moment later by `flush_ledger`."""
+        with self.ledger.transaction(soon=True):
+            yield
+        self.recorded.set()
 
     def settle(self, job: OpenJob) -> None:
         """Take a job from the open ones: it rests where its ledger entry says."""

@@ -32,8 +32,7 @@ class Database:
         self._connection, self._name, self._now = connection, name, now
         _OPEN.add(self)
         self._depth = 0
-        self._committed: list[Callable[[], None]] = []  # to be called when the transaction is on disk
-        self._later: list[tuple[str, dict[str, object]]] = []  # writes that wait for a transaction to go with
+        self._committed: list[Callable[[], None]] = []  # to be called when what is written is on disk
 
     @classmethod
     def open(cls, path: Path, *, now: Callable[[], float]) -> Self:
@@ -91,10 +90,16 @@ class Database:
         return int(version)
 
     def close(self) -> None:
-        """Close the file; it cannot be used afterwards."""
+        """Close the file; it cannot be used afterwards. What could still be committed is."""
         with _OPENING:
+            was_open = self in _OPEN
             _OPEN.discard(self)
-        self._connection.close()
+        try:
+            with suppress(LedgerError):  # what was written soon can be found out again
+                if was_open:
+                    self.flush()
+        finally:
+            self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -109,35 +114,44 @@ class Database:
 
     def copy_into(self, other: sqlite3.Connection) -> None:
         """Copy all that is committed into another database, which is empty."""
+        self.flush()
         with self._errors():
             self._connection.backup(other)
 
     @contextmanager
-    def transaction(self, *, costly: bool = False) -> Iterator[None]:
+    def transaction(self, *, costly: bool = False, soon: bool = False) -> Iterator[None]:
         """Make all that is written inside one commit: all of it is on disk, or none. May be nested.
 
         A commit waits five seconds for a reader to get out of the way, and a minute if it is `costly` to lose.
+        With `soon` it goes to disk with the next commit, whichever comes: for what can be found out again if the
+        process dies before. Whoever writes so sees to it that `flush` is called a moment later.
         """
         if self._depth:
             yield
             return
+        told, others_wait = len(self._committed), self._connection.in_transaction
         with self._errors():
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("SAVEPOINT own" if others_wait else "BEGIN IMMEDIATE")
         self._depth = 1
         try:
-            waited = len(self._later)
-            for statement, values in self._later[:waited]:
-                self._write(statement, **values)
             yield
+            if others_wait:
+                self._connection.execute("RELEASE own")
         except BaseException:
-            self._rollback()
+            del self._committed[told:]
+            self._undo(only_own=others_wait)
             raise
-        else:
-            self._commit(COSTLY_COMMIT_TRIES if costly else 1)
-            del self._later[:waited]
         finally:
             self._depth = 0
-            callbacks, self._committed = self._committed, []
+        if not soon:
+            self.flush(costly=costly)
+
+    def flush(self, *, costly: bool = False) -> None:
+        """Put on disk what was written soon, if anything was; `costly` as for a transaction."""
+        if self._depth or not self._connection.in_transaction:
+            return
+        self._commit(COSTLY_COMMIT_TRIES if costly else 1)
+        callbacks, self._committed = self._committed, []
         for callback in callbacks:
             callback()
 
@@ -160,7 +174,17 @@ class Database:
             else:
                 return
 
+    def _undo(self, *, only_own: bool) -> None:
+        """Undo a transaction; `only_own`: what was written soon before it goes on to wait for its commit."""
+        if only_own and self._connection.in_transaction:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK TO own")
+                self._connection.execute("RELEASE own")
+                return
+        self._rollback()
+
     def _rollback(self) -> None:
+        self._committed.clear()
         with suppress(sqlite3.Error):  # a disk that fails here too: the journal stays, and whoever opens next uses it
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -172,10 +196,6 @@ class Database:
         with self.transaction(), self._errors():
             cursor = self._connection.execute(statement, values)
             return cursor.lastrowid or 0
-
-    def _write_later(self, statement: str, **values: object) -> None:
-        """Write with the next transaction, in the same commit."""
-        self._later.append((statement, values))
 
     def _read(self, statement: str, **values: object) -> list[sqlite3.Row]:
         with self._errors():

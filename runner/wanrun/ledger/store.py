@@ -1,4 +1,4 @@
-"""Writing the ledger: each method is one fact, on disk when the method returns.
+"""Writing the ledger: each method is one fact, on disk when the method returns or its transaction ends.
 
 Synchronous on purpose, in the thread that calls: an entry costs about a millisecond, and nothing may be done about a
 fact before it is on disk. What is read comes back as `rows`.
@@ -77,10 +77,6 @@ class Ledger(Spending, Deliveries, Lending):
     def note(self, event: Event) -> None:
         """Append one event."""
         self._write(_NOTE, **_columns(event))
-
-    def note_soon(self, event: Event) -> None:
-        """Append one event with whatever is written next; it is lost if nothing ever is."""
-        self._write_later(_NOTE, **_columns(event))
 
     # Entries
 
