@@ -1,0 +1,121 @@
+"""What is written soon: on disk with the next commit, never half, and no later than somebody flushes."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+from ledger_parts import enter, in_flight
+
+from wanrun.ledger import AttemptState
+
+if TYPE_CHECKING:
+    from ledger_parts import Book
+
+
+def addresses(book: Book) -> list[str]:
+    """Return the addresses of the entries that another process sees."""
+    with closing(sqlite3.connect(book.path)) as raw:
+        return [address for (address,) in raw.execute("SELECT address FROM entries ORDER BY id")]
+
+
+def test_what_is_written_soon_is_seen_here_at_once_and_elsewhere_once_flushed(book: Book) -> None:
+    """The writer goes on with it; nobody else may rely on it yet."""
+    with book.open() as ledger:
+        with ledger.transaction(soon=True):
+            enter(ledger)
+
+        assert len(ledger.entries()) == 1
+        assert addresses(book) == []
+
+        ledger.flush()
+        assert addresses(book) == ["spring/one"]
+
+
+def test_the_next_commit_takes_it_along(book: Book) -> None:
+    """So a fact never comes to disk before one that was recorded earlier."""
+    with book.open() as ledger:
+        with ledger.transaction(soon=True):
+            enter(ledger, "one")
+        enter(ledger, "two")
+
+        assert addresses(book) == ["spring/one", "spring/two"]
+
+
+def test_closing_flushes(book: Book) -> None:
+    """A run that ends in good order forgets nothing."""
+    with book.open() as ledger, ledger.transaction(soon=True):
+        enter(ledger)
+
+    assert addresses(book) == ["spring/one"]
+
+
+@pytest.mark.parametrize("soon", [False, True])
+def test_what_fails_undoes_only_itself(book: Book, *, soon: bool) -> None:
+    """What waits for its commit goes on to wait."""
+    with book.open() as ledger:
+        with ledger.transaction(soon=True):
+            enter(ledger, "one")
+        with suppress(RuntimeError), ledger.transaction(soon=soon):
+            enter(ledger, "two")
+            raise RuntimeError
+        with ledger.transaction(soon=True):
+            enter(ledger, "three")
+        ledger.flush()
+
+        assert addresses(book) == ["spring/one", "spring/three"]
+
+
+def test_listeners_hear_of_it_once_it_is_on_disk(book: Book) -> None:
+    """In the order of the facts, and never of what was undone."""
+    heard: list[str] = []
+    with book.open() as ledger:
+        for name in ("one", "two"):
+            with ledger.transaction(soon=True):
+                enter(ledger, name)
+                ledger.once_committed(lambda name=name: heard.append(name))
+        with suppress(RuntimeError), ledger.transaction(soon=True):
+            ledger.once_committed(lambda: heard.append("undone"))
+            raise RuntimeError
+        assert heard == []
+
+        with ledger.transaction():
+            enter(ledger, "three")
+            ledger.once_committed(lambda: heard.append("three"))
+
+    assert heard == ["one", "two", "three"]
+
+
+def test_inside_of_another_transaction_it_belongs_to_that_one(book: Book) -> None:
+    """Whoever opened the outer one has acted on all of it when it ends."""
+    with book.open() as ledger:
+        with ledger.transaction(), ledger.transaction(soon=True):
+            enter(ledger)
+
+        assert addresses(book) == ["spring/one"]
+
+
+def test_a_death_forgets_what_was_written_soon_and_nothing_else(book: Book) -> None:
+    """The next process finds the task as it was recorded before it succeeded, and asks the service again."""
+    ledger = book.open()
+    attempt = in_flight(ledger, enter(ledger))
+    with ledger.transaction(soon=True):
+        ledger.succeeded(attempt, usage=None, started_at=None, ended_at=None)
+    ledger._connection.close()  # as the system does for a process that is gone
+
+    with book.open() as again:
+        assert again.attempt(attempt).state is AttemptState.IN_FLIGHT
+
+
+def test_a_reader_does_not_hinder_it(book: Book) -> None:
+    """`status` reads while something waits for its commit, and the commit comes."""
+    with book.open() as ledger, book.open() as reader:
+        with ledger.transaction(soon=True):
+            enter(ledger)
+        assert reader.entries() == []
+
+        ledger.flush()
+
+        assert len(reader.entries()) == 1
