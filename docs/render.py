@@ -1,4 +1,7 @@
-"""Writes `docs/commands.md` from what every command says of itself with `--help`; a test compares the two."""
+"""Writes the pages that the program itself has the words for; a test compares them.
+
+`commands.md` is what every command says of itself with `--help`, the table of `problems.md` the rules of specs.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,31 @@ from pathlib import Path
 import click
 
 from wanrun.cli import COMMANDS, app
+from wanrun.rules import RULES
 
-PAGE = Path(__file__).with_name("commands.md")
+COMMANDS_PAGE = Path(__file__).with_name("commands.md")
+PROBLEMS_PAGE = Path(__file__).with_name("problems.md")
 HEAD = """# Commands
 
 What `wanrun COMMAND --help` prints. Written by `docs/render.py`; change the help texts, not this page.
 """
+RULES_HEAD = "<!-- Below: written by docs/render.py from runner/wanrun/rules.py. -->\n"
 
 
 def commands() -> str:
-    """Return the page."""
+    """Return the page of commands."""
     parts = [HEAD, _section("wanrun", app, None)]
     with click.Context(app, info_name="wanrun", max_content_width=100, terminal_width=100) as parent:
         for name in COMMANDS:
             parts += _sections(f"wanrun {name}", _command(parent, name), parent)
     return "\n".join(parts)
+
+
+def problems() -> str:
+    """Return the page of problems: what is written there by hand, and the table of rules anew."""
+    words = PROBLEMS_PAGE.read_text(encoding="utf-8").partition(RULES_HEAD)[0]
+    rows = [f"| `{rule.id}` | {rule.text} |\n" for rule in RULES.values()]
+    return "".join([words, RULES_HEAD, "\n| rule | says |\n| --- | --- |\n", *rows])
 
 
 def _command(parent: click.Context, name: str) -> click.Command:
@@ -50,4 +63,5 @@ def _section(title: str, command: click.Command, parent: click.Context | None) -
 
 
 if __name__ == "__main__":
-    PAGE.write_text(commands(), encoding="utf-8")
+    COMMANDS_PAGE.write_text(commands(), encoding="utf-8")
+    PROBLEMS_PAGE.write_text(problems(), encoding="utf-8")

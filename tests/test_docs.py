@@ -114,8 +114,8 @@ def test_every_path_that_readme_names_exists(path: str) -> None:
     assert (ROOT / path).exists()
 
 
-def test_the_page_of_commands_is_what_the_commands_say() -> None:
-    """A help text that changes is on the page too; `make docs` writes it."""
+def test_the_pages_are_what_the_program_says() -> None:
+    """A help text or a rule that changes is on its page too; `make docs` writes them."""
     spec = importlib.util.spec_from_file_location("render", ROOT / "docs" / "render.py")
     assert spec is not None
     assert spec.loader is not None
@@ -123,3 +123,4 @@ def test_the_page_of_commands_is_what_the_commands_say() -> None:
     spec.loader.exec_module(render)
 
     assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == render.commands()
+    assert (ROOT / "docs" / "problems.md").read_text(encoding="utf-8") == render.problems()

@@ -31,6 +31,14 @@ def printable(text: str) -> str:
     return _COMMAND.sub("# ", _LINE_COMMAND.sub(r"\1 ", text))
 
 
+def pieces(line: str) -> list[str]:
+    """Return what stands for each character of a line when it is printable, so that places in it can be found again."""
+    shown = [REPLACEMENT if is_unshown(each) and each not in _KEPT else each for each in line]
+    for found in _COMMAND.finditer(line):
+        shown[found.start()] += " "
+    return shown
+
+
 def one_line(text: str) -> str:
     """Return a text as one line, whatever a service or a plugin has put into it."""
     return printable(" ".join(text.split()))

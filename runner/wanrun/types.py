@@ -40,6 +40,7 @@ class Problem:
     position: Position
     message: str
     rule: str = "other"  #: the id of the rule that is broken, one of `wanrun.rules`
+    whole: bool = False  #: it is about a whole list or mapping, of which the position is only the start
 
     def __str__(self) -> str:
         return f"{self.position}: {self.message}"

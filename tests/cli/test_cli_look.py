@@ -37,19 +37,6 @@ def test_validate_names_every_problem_at_its_place(project: Project) -> None:
     assert last == f"{len(problems)} problems in bad.yaml; nothing was submitted"
 
 
-def test_validate_tells_programs_the_same(project: Project) -> None:
-    """With --format json the problems are data on standard output; the exit code stays."""
-    project.write("bad.yaml", HEAD + "jobs: []\nnmae: x\n")
-
-    bad, good = project.wanrun("validate", "bad.yaml", "--format", "json"), project.spec("one")
-
-    assert bad.exit_code == 2
-    places = [(each["path"], each["line"], each["column"]) for each in bad.json["problems"]]
-    assert places == [("bad.yaml", 5, 7), ("bad.yaml", 6, 1)]
-    assert all(each["message"] for each in bad.json["problems"])
-    assert project.wanrun("validate", good, "--format", "json").json == {"jobs": 1, "notes": [], "problems": []}
-
-
 def test_plan_shows_each_job_and_writes_nothing(project: Project) -> None:
     """State and action in columns, the sum below; there is no ledger afterwards."""
     said = project.wanrun("plan", project.spec("one", "two-two"))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wanrun.cli.output import UNSAID, clean_logs, counted, say
+from wanrun.cli.output import UNSAID, clean_logs, say
 from wanrun.errors import PASSING, ExitCode, SpecError, WanrunError, disk_advice
 from wanrun.streams import silence
 
@@ -148,8 +148,7 @@ def _show_misuse(exc: click.ClickException) -> None:
 
 
 def _show(exc: WanrunError) -> None:
-    say(str(exc), err=True)
     if isinstance(exc, SpecError):
-        count, files = len(exc.problems), len({problem.position.path for problem in exc.problems})
-        where = str(exc.problems[0].position.path) if files == 1 else f"{files} files"
-        say(f"{counted(count, 'problem')} in {where}; nothing was submitted", err=True)
+        import_module("wanrun.cli.problems").tell_problems(exc.problems)  # which needs what only a spec needs
+    else:
+        say(str(exc), err=True)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wanrun import api
-from wanrun.cli.options import format_option, make_setup, setup_options, specs_argument
-from wanrun.cli.output import counted, say, say_json
-from wanrun.errors import SpecError
+from wanrun.cli.options import make_setup, setup_options, specs_argument
+from wanrun.cli.output import counted, say
+from wanrun.cli.reports import FORMATS, problems_as, say_report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,32 +18,27 @@ if TYPE_CHECKING:
 @click.command()
 @specs_argument
 @setup_options
-@format_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", *FORMATS]),
+    default="text",
+    show_default=True,
+    help="How to print problems; json, github (annotations of a workflow) and sarif go to standard output.",
+)
 def validate(specs: tuple[Path, ...], form: str, **options: Any) -> int:
     """Check specs, and the files they name, without network, key or ledger.
 
-    Every problem is printed as file:line:column, all at once; exit code 2 if there is any.
+    Every problem is printed as file:line:column, all at once, at a terminal with the line it is about; exit code 2 if
+    there is any.
     """
     setup = make_setup(options)
-    if form == "json":
-        return _validate_json(specs, setup)
-    batch = api.load(specs, setup)
+    with problems_as(form):
+        batch = api.load(specs, setup)
+    if form != "text":
+        say_report(form, (), batch.notes, jobs=len(batch.jobs))
+        return 0
     for note in batch.notes:
         say(f"note: {note}", err=True)
     say(f"{counted(len(batch.jobs), 'job')} in {counted(len(batch.specs), 'spec')}; no problems")
     return 0
-
-
-def _validate_json(specs: tuple[Path, ...], setup: api.Setup) -> int:
-    try:
-        batch = api.load(specs, setup)
-    except SpecError as exc:
-        say_json({"jobs": 0, "notes": [], "problems": [_problem(problem) for problem in exc.problems]})
-        return int(exc.exit_code)
-    say_json({"jobs": len(batch.jobs), "notes": list(batch.notes), "problems": []})
-    return 0
-
-
-def _problem(problem: Any) -> dict[str, Any]:
-    at = problem.position
-    return {"path": str(at.path), "line": at.line, "column": at.column, "message": problem.message}

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from wanrun import api
+    from wanrun.types import Problem
 
 MOST_BYTES = 60_000  #: of a comment; the service that takes it has a limit of 65,536 characters
 SECTION_BYTES = 25_000  #: of one folded part, so that none crowds out the others
 CELL_CHARACTERS = 300  #: of foreign text in one place
 SHOWN = 20  #: obstacles and specs
+PROBLEMS_SHOWN = 25  #: each has two cells of foreign text, and a character of it may become five
 
 
 def page(found: api.Forecast) -> str:
@@ -41,6 +43,14 @@ def page(found: api.Forecast) -> str:
         if part and len((text + part).encode()) < MOST_BYTES:
             text += f"\n\n{part}"
     return text
+
+
+def problems_page(problems: Sequence[Problem]) -> str:
+    """Return the comment in place of a plan's for specs that have problems."""
+    rows = [(_code(str(each.position)), _code(each.message), f"`{each.rule}`") for each in problems[:PROBLEMS_SHOWN]]
+    table = _table(["place", "problem", "rule"], rows)
+    more = f"\n\nand {len(problems) - PROBLEMS_SHOWN} more" if len(problems) > PROBLEMS_SHOWN else ""
+    return f"### wanrun: {counted(len(problems), 'problem')}\n\n{table}{more}"
 
 
 def _head(found: api.Forecast) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from shutil import get_terminal_size
 from textwrap import wrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 from rich.cells import cell_len
@@ -30,6 +31,24 @@ UNSAID: list[str] = []  #: why not everything is in standard output, which a ful
 def say(text: str = "", *, err: bool = False) -> None:
     """Print one text for people."""
     _write(printable(redacted(text)), err=err)
+
+
+def say_led(lead: str, text: str, **style: Any) -> None:
+    """Print one text for people to standard error, its lead in a style where that can be seen and is wanted."""
+    shown = printable(redacted(lead + text))
+    if _takes_colour(sys.stderr) and shown.startswith(lead):
+        shown = click.style(lead, **style) + shown[len(lead) :]
+    _write(shown, err=True)
+
+
+def _takes_colour(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def say_commands(commands: Sequence[str]) -> None:
+    """Print workflow commands, which a CI service obeys: whoever makes them escapes what others wrote."""
+    for command in commands:
+        _write(redacted(command), err=False)
 
 
 def say_json(value: Mapping[str, JSON] | Sequence[JSON]) -> None:

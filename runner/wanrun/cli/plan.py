@@ -29,6 +29,7 @@ from wanrun.cli.planned import (
     seconds_words,
     state_counts,
 )
+from wanrun.cli.reports import problems_as
 from wanrun.errors import ExitCode
 from wanrun.policy import against
 from wanrun.text import one_line
@@ -70,7 +71,8 @@ def plan(
     one is read once. Exit code 2 when a policy vetoes a job, as a run would.
     """
     setup, selection = make_setup(options), make_selection(options)
-    found = api.forecast(specs, setup, retry_failed=retry_failed, selection=selection, plan_file=out)
+    with problems_as(form):
+        found = api.forecast(specs, setup, retry_failed=retry_failed, selection=selection, plan_file=out)
     if form == "json":
         say_json(_json(found))
     elif form == "markdown":

@@ -29,6 +29,7 @@ from wanrun.cli.options import (
     setup_options,
 )
 from wanrun.cli.output import counted, is_one_screen, say, say_json
+from wanrun.cli.reports import problems_as
 from wanrun.errors import ExitCode, SettingsError
 from wanrun.events import EventName
 from wanrun.progress import view_for
@@ -93,7 +94,7 @@ def run(specs: tuple[Path, ...], form: str, events: str | None, quiet: bool, **o
     if form == "json" and events == "-":
         raise click.UsageError("--format json and --events - both write to standard output; give --events a file")
     told: set[object] = set()  # reasons for stopping that the terminal shows already
-    with ExitStack() as stack:
+    with problems_as(form), ExitStack() as stack:
         lines = stack.enter_context(_EventLines(events)) if events else None
         view = stack.enter_context(view_for(quiet=quiet, live=events != "-", clean=_clean))
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from wanrun import rules
 from wanrun.money import Money
+from wanrun.redaction import hide
 from wanrun.spec.document import read
 from wanrun.spec.expand import Expander, id_mark
 from wanrun.spec.jobs import JobMaker, Shop
@@ -79,6 +80,8 @@ def load(paths: Sequence[Path], *, catalog: Catalog, providers: Collection[str] 
     """
     loader = _Loader(catalog, providers)
     specs = [loader.load(path, Path(absolute)) for absolute, path in _distinct(paths).items()]
+    for secret in loader.written_out:
+        hide(secret)
     problems = [problem for report in loader.reports for problem in report.problems()]
     return Loaded(tuple(spec for spec in specs if spec), tuple(problems))
 
@@ -114,6 +117,11 @@ class _Loader:
         name = self._name(document.root, path, report)
         jobs = self._jobs(document, report, name, absolute)
         return Spec(name, path, absolute.parent, tuple(jobs), _budget(document.root, report))
+
+    @property
+    def written_out(self) -> set[str]:
+        """Secrets that stand in the specs themselves."""
+        return self._shop.sources.written_out | self._shop.sinks.written_out
 
     def _name(self, root: MapNode, path: Path, report: Report) -> str:
         """Return the spec's name; one that cannot be used or is taken is reported."""

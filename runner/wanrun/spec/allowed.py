@@ -63,6 +63,8 @@ def _range(name: str, schema: Mapping[str, Any]) -> str:
         low, high = schema.get("minLength"), schema.get("maxLength")
         if low and high:
             return f" of {low} to {high} characters"
+        if low and low > 1:
+            return f" of at least {low} characters"
         return f" of at most {high} characters" if high else ""
     return ""
 

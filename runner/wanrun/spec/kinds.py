@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from wanrun import rules
 from wanrun.spec.nodes import Entry, MapNode, Mark, Node, Placed, ScalarNode, map_of
-from wanrun.spec.sealing import sealed, strays, takes_secrets
+from wanrun.spec.sealing import sealed, strays, takes_secrets, written_out
 from wanrun.spec.sentences import Checker, dotted
 from wanrun.spec.template import MISPLACED, has_template
 from wanrun.spec.words import did_you_mean, shown
@@ -47,6 +47,7 @@ class Kinds:
         self.sort = sort
         self._kinds = kinds
         self._checkers: dict[str, Checker] = {}
+        self.written_out: set[str] = set()  #: secrets that stand in the specs themselves, which nothing may repeat
 
     def choose(self, node: MapNode, label: str, tell: Tell) -> Chosen | None:
         """Return the kind that a mapping names, or tell why it names none; options are not checked yet."""
@@ -73,6 +74,8 @@ class Kinds:
     def check(self, chosen: Chosen, label: str, tell: Tell, *, templates: bool = False) -> bool:
         """Check the options by the kind's own schema and say whether nothing is wrong."""
         schema, name = self._kinds[chosen.kind].options, dotted(label)
+        if takes_secrets(schema):
+            self.written_out.update(written_out(chosen.options, schema))
         if chosen.kind not in self._checkers:
             self._checkers[chosen.kind] = Checker(schema)
         faults = list(self._checkers[chosen.kind].faults(chosen.options, name, templates=templates))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wanrun.rules import rule_of
-from wanrun.spec.nodes import Mark
+from wanrun.spec.nodes import ListNode, MapNode, Mark
 from wanrun.types import Position, Problem
 
 if TYPE_CHECKING:
@@ -20,15 +20,13 @@ START = Mark(1, 1)  #: for what concerns a file as a whole
 
 
 @dataclass(slots=True)
-class _Cases:
-    """The rule that one message is about, and for which combinations of a matrix it holds.
-
-    `first` is empty where it does not depend on one.
-    """
+class _Found:
+    """What is to be said of one message besides its words."""
 
     rule: str
-    first: str
-    others: set[str]
+    whole: bool
+    first: str  #: a combination of a matrix for which it holds; empty where it does not depend on one
+    others: set[str] = field(default_factory=set)
 
 
 class Report:
@@ -36,7 +34,7 @@ class Report:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._found: dict[tuple[int, int, str], _Cases] = {}
+        self._found: dict[tuple[int, int, str], _Found] = {}
         self._settled: set[tuple[int, int]] = set()
 
     def __len__(self) -> int:
@@ -52,11 +50,12 @@ class Report:
         if (at.line, at.column) in self._settled:
             return
         message = " ".join(sentence.splitlines())  # what a spec holds may hold line breaks, and a problem is one line
-        cases = self._found.setdefault((at.line, at.column, message), _Cases(rule_of(sentence).id, case, set()))
-        if cases.first and not case:
-            cases.first = ""
-        elif case != cases.first:
-            cases.others.add(case)
+        whole = at is START or isinstance(at, ListNode | MapNode)
+        found = self._found.setdefault((at.line, at.column, message), _Found(rule_of(sentence).id, whole, case))
+        if found.first and not case:
+            found.first = ""
+        elif case != found.first:
+            found.others.add(case)
 
     def position(self, at: Placed) -> Position:
         """Return a place of this file as others may cite it."""
@@ -64,12 +63,12 @@ class Report:
 
     def problems(self) -> Iterator[Problem]:
         """Yield the problems by line and column."""
-        for (line, column, message), cases in sorted(self._found.items(), key=lambda item: item[0][:2]):
-            yield Problem(Position(self.path, line, column), message + _suffix(cases), cases.rule)
+        for (line, column, message), found in sorted(self._found.items(), key=lambda item: item[0][:2]):
+            yield Problem(Position(self.path, line, column), message + _suffix(found), found.rule, found.whole)
 
 
-def _suffix(cases: _Cases) -> str:
-    if not cases.first:
+def _suffix(found: _Found) -> str:
+    if not found.first:
         return ""
-    more = f"; and {len(cases.others)} more" if cases.others else ""
-    return f" ({cases.first}{more})"
+    more = f"; and {len(found.others)} more" if found.others else ""
+    return f" ({found.first}{more})"

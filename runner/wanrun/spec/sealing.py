@@ -38,6 +38,19 @@ def sealed(node: Node, schema: object) -> Node:
     return map_of(entries, node)
 
 
+def written_out(node: Node, schema: object) -> Iterator[str]:
+    """Yield what a spec itself holds where its schema wants a secret, or where a misspelt key may have meant one."""
+    if isinstance(node, ScalarNode):
+        if (_is_secret(schema) or schema is False) and isinstance(node.value, str | int) and not node.templated:
+            yield str(node.value)
+    elif isinstance(node, ListNode):
+        for index, item in enumerate(node.items):
+            yield from written_out(item, _inner(schema, index))
+    else:
+        for key, entry in node.entries.items():
+            yield from written_out(entry.node, _inner(schema, key))
+
+
 def strays(node: Node, schema: object, path: Path = (), *, templates: bool = False) -> Iterator[tuple[Node, Path]]:
     """Yield the values that hold a secret where their schema wants none, each with its path.
 
@@ -60,9 +73,12 @@ def _is_secret(schema: object) -> bool:
 
 
 def _inner(schema: object, step: str | int) -> object:
-    """Return the schema of a mapping's key or a list's item; None where that takes more than a look."""
+    """Return the schema of a mapping's key or a list's item; None where that takes more than a look.
+
+    False, as in JSON Schema, is one that takes nothing: that of a key which is not known, and of all below it.
+    """
     if not isinstance(schema, dict):
-        return None
+        return False if schema is False else None
     if isinstance(step, int):
         return None if "prefixItems" in schema else schema.get("items")
     if step in (properties := schema.get("properties", {})):
