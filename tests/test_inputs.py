@@ -44,6 +44,11 @@ def messages(report: InputReport) -> list[str]:
     return [problem.message for problem in report.problems]
 
 
+def without_advice(message: str) -> str:
+    """Return what is wrong, without what would mend it: that has tests of its own, in `fitting`."""
+    return message.partition("; write ")[0]
+
+
 def test_good_media_have_no_problems(tmp_path: Path) -> None:
     """A video and a picture inside the limits pass without a word."""
     make_video(tmp_path / "clip.mp4", seconds=2)
@@ -75,7 +80,8 @@ def test_a_video_outside_the_limits_is_a_problem(
 
     report = check_inputs([job(tmp_path, video("clip.mp4"))], CATALOG)
 
-    assert [str(problem) for problem in report.problems] == [f"{tmp_path}/hero.yaml:4:9: {message}"]
+    said = [without_advice(str(problem)) for problem in report.problems]
+    assert said == [f"{tmp_path}/hero.yaml:4:9: {message}"]
 
 
 @pytest.mark.parametrize("seconds", [2.0, 10.0])
@@ -103,7 +109,8 @@ def test_a_picture_outside_the_limits_is_a_problem(tmp_path: Path, data: bytes, 
     """Transparency, size, weight and format are held against the model."""
     (tmp_path / "coat.png").write_bytes(data)
 
-    assert messages(check_inputs([job(tmp_path, picture("coat.png"))], CATALOG)) == [f"coat.png {message}"]
+    said = messages(check_inputs([job(tmp_path, picture("coat.png"))], CATALOG))
+    assert list(map(without_advice, said)) == [f"coat.png {message}"]
 
 
 def test_a_picture_is_no_video(tmp_path: Path) -> None:

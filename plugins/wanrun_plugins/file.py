@@ -6,13 +6,15 @@ import os
 import re
 import stat
 from base64 import b64encode
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from wanrun import Identity, MediaUrl, SourceError, SourceKind, hookimpl
+from wanrun import Fitting, Identity, MediaUrl, SourceError, SourceKind, hookimpl
+from wanrun.fitting import TRIM, trim_of
 from wanrun.sniff import HEAD_BYTES, described, mime_of
 
 if TYPE_CHECKING:
@@ -35,6 +37,20 @@ OPTIONS: dict[str, JSON] = {
             "description": "The file's path, from the spec's folder; file:// URLs are taken too.",
             "examples": ["clips/shot.mp4"],
         },
+        "trim": {
+            "type": "string",
+            "pattern": f"^{TRIM}$",
+            "description": "The seconds of a clip to keep, from and to, with decimals if need be: it is cut on this "
+            "machine before it is uploaded, and its sound with it.",
+            "examples": ["0-10", "12.5-20"],
+        },
+        "fit": {
+            "type": "boolean",
+            "description": "Whether a file that exceeds the model's limits is made to fit on this machine, as far as "
+            "it is needed: a clip is cut to its first seconds, cropped and scaled, a picture also laid on white.",
+            "default": False,
+            "examples": [True],
+        },
     },
 }
 
@@ -51,14 +67,29 @@ class FileSource:
         _entry(path, _named(ref))
         return path
 
+    def fitting(self, ref: MediaRef) -> Fitting | None:
+        """Return what is asked to be made of the file; raises `SourceError` for a span of time without a length."""
+        trim, fit = ref.options.get("trim"), ref.options.get("fit") is True
+        span = trim_of(str(trim)) if trim is not None else None
+        if trim is not None and span is None:
+            raise SourceError(f"{_named(ref)}: trim: {trim} ends before it begins; give the seconds from and to")
+        return Fitting(span, fit) if span or fit else None
+
     def identify(self, ref: MediaRef) -> Identity:
-        """Return the digest of the bytes, read once however many jobs use the file."""
-        return self._digests.identity(_path(ref), _named(ref))
+        """Return the digest of the bytes, read once however many jobs use the file, and what is asked to be made of it.
+
+        Never what is made of it, which another version of PyAV may make in other bytes.
+        """
+        identity, fitting = self._digests.identity(_path(ref), _named(ref)), self.fitting(ref)
+        return identity if fitting is None else replace(identity, key=f"{fitting.key}:{identity.key}")
 
     async def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
         """Return a `data:` URL for a small picture that is not the video to edit, else upload the file."""
         path = _path(ref)
         identity = ctx.identity  # not read again: what is sent is compared with it
+        if self.fitting(ref) is not None:
+            path = await ctx.fitted(path)
+            identity = await ctx.to_thread(self._digests.identity, path, _named(ref))
         if ref.type != "video" and _inlined_length(identity) <= ctx.inline_bytes_left:
             return MediaUrl(await ctx.to_thread(_data_url, path, _named(ref), identity))
         return await ctx.upload(path, key=identity.key, mime=str(identity.mime))

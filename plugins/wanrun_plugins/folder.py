@@ -210,6 +210,8 @@ def _sidecar(delivery: Delivery, place: Place) -> bytes:
         "spec_path": _way(job.spec_path, place.path.parent),
         "sink": {"name": sink.name, "kind": sink.kind, "options": dict(sink.options)},
     }
+    if delivery.fitted:
+        facts["fitted"] = [asdict(each) for each in delivery.fitted]
     return (json.dumps(facts, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "backslashreplace")
 
 

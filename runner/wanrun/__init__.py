@@ -20,6 +20,8 @@ from wanrun.hookspecs import (
 from wanrun.types import (
     Artifact,
     Delivery,
+    Fitted,
+    Fitting,
     Identity,
     Job,
     MediaRef,
@@ -38,6 +40,8 @@ __all__ = [
     "Delivery",
     "Event",
     "EventName",
+    "Fitted",
+    "Fitting",
     "Identity",
     "Job",
     "MediaRef",

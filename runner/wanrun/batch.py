@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from wanrun.money import Money
     from wanrun.project import Project
     from wanrun.spec import Spec
-    from wanrun.types import Identity, Job, MediaRef
+    from wanrun.types import Fitted, Identity, Job, MediaRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,15 @@ class Batch:
     notes: tuple[str, ...]  #: what could not be checked, in words for people
     facts: Mapping[str, MediaFacts] = field(default_factory=dict)  #: of the media that are here, by `media_key`
 
+    fitted: Mapping[tuple[str, str], Fitted] = field(default_factory=dict)  #: by `media_key` and model
+    made_seconds: Mapping[str, float] = field(default_factory=dict)  #: of what is made of videos, by `media_key`
+
     def seconds(self, ref: MediaRef) -> float | None:
-        """Return how long a medium is; None where it is not here or no video."""
-        facts = self.facts.get(media_key(ref))
+        """Return how long a medium is, as the service gets it; None where it is not here or no video."""
+        key = media_key(ref)
+        if key in self.made_seconds:
+            return self.made_seconds[key]
+        facts = self.facts.get(key)
         return facts.seconds if facts is not None else None
 
 
@@ -56,7 +62,7 @@ def load_batch(paths: Sequence[Path], project: Project) -> Batch:
         if money is not None:
             check_currency(money, f"{project.settings.file}: budget.{name}", loaded.jobs, project)
     jobs = tuple(_in_sandbox(job, project) for job in loaded.jobs)
-    return Batch(loaded.specs, jobs, report.notes, report.facts)
+    return Batch(loaded.specs, jobs, report.notes, report.facts, report.fitted, report.made_seconds)
 
 
 def check_currency(money: Money, what: str, jobs: Iterable[Job], project: Project) -> None:
@@ -120,14 +126,18 @@ def plan_batch(
 
 
 def _priced(plan: Plan, batch: Batch, project: Project) -> Plan:
-    """Return the plan with what a task for each job costs at most."""
+    """Return the plan with what a task for each job costs at most, and what is made of its files."""
     price_at = cache(project.price)
 
     def cost(job: Job) -> Money | None:
         price = price_at(job.provider, job.model)
         return price.of_job(job, batch.seconds) if price else None
 
-    return Plan(tuple(replace(planned, cost=cost(planned.job)) for planned in plan.jobs))
+    def fitted(job: Job) -> tuple[Fitted, ...]:
+        found = (batch.fitted.get((media_key(ref), job.model)) for ref in job.media) if batch.fitted else ()
+        return tuple(each for each in found if each is not None)
+
+    return Plan(tuple(replace(each, cost=cost(each.job), fitted=fitted(each.job)) for each in plan.jobs))
 
 
 def identify_batch(batch: Batch, project: Project) -> Mapping[str, Identity | Problem]:

@@ -49,7 +49,7 @@ _TEXTS = ("prompt", "negative_prompt")
 def facts_of_job(job: Job, identities: Sequence[Identity]) -> dict[str, JSON]:
     """Return what a later plan can show of this version of a job; no secrets, and no query of a link."""
     media: list[JSON] = [
-        {"type": ref.type, "name": medium_name(ref), "mark": _mark(identity)}
+        {"type": ref.type, "name": medium_name(ref) + _wish(identity), "mark": _mark(identity)}
         for ref, identity in zip(job.media, identities, strict=True)
     ]
     return {
@@ -70,6 +70,12 @@ def medium_name(ref: MediaRef) -> str:
     if name.startswith("data:"):
         name = name.partition(",")[0] + ",..."
     return one_line(without_queries(name))[:NAME_CHARACTERS]
+
+
+def _wish(identity: Identity) -> str:
+    """Return what is asked to be made of a file, which is a part of what it is: ` (trim=0-10)`."""
+    wish, found, _ = identity.key.partition(":sha256:")
+    return f" ({wish})" if found else ""
 
 
 def _mark(identity: Identity) -> str:

@@ -11,7 +11,7 @@ from wanrun.errors import PluginError, WanrunError, plain_errors
 from wanrun.hookspecs import Sink, Source
 from wanrun.redaction import redacted
 from wanrun.text import without_queries
-from wanrun.types import Identity, MediaUrl, Receipt
+from wanrun.types import Fitting, Identity, MediaUrl, Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +101,15 @@ class GuardedSource(_Guarded[Source]):
         with self._guard("identify"):
             identity = self._made.identify(ref)
         return self._answer(identity, Identity, "identify")
+
+    def fitting(self, ref: MediaRef) -> Fitting | None:
+        """Return what a reference asks to be made of its file; None also of a source that makes nothing of files."""
+        asks = getattr(self._made, "fitting", None)
+        if asks is None:
+            return None
+        with self._guard("fitting"):
+            fitting = asks(ref)
+        return None if fitting is None else self._answer(fitting, Fitting, "fitting")
 
     async def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
         """As `Source.prepare`."""

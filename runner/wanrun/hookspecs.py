@@ -46,6 +46,14 @@ class PrepareContext(Protocol):
         """
         ...
 
+    async def fitted(self, path: Path) -> Path:
+        """Return the file that is made of this one as the source's `fitting` asks, or itself where it fits already.
+
+        It is made once, by the core, in a process of its own. Only for references whose `identify` gave a key of
+        the form `WISH:sha256:...`, of the bytes as they are. Raises `SourceError` when it cannot be made.
+        """
+        ...
+
     async def to_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking function outside the event loop and return what it returns."""
         ...
@@ -53,7 +61,11 @@ class PrepareContext(Protocol):
 
 @runtime_checkable
 class Source(Protocol):
-    """Turns a media reference of a spec into something the service can read."""
+    """Turns a media reference of a spec into something the service can read.
+
+    One that can have its local files cut and scaled also has `fitting(ref) -> Fitting | None`, which says what a
+    reference asks for, without reading anything, and has it made by `PrepareContext.fitted`.
+    """
 
     def locate(self, ref: MediaRef) -> Path | None:
         """Return the local file that the reference names, or None when it names none; reads nothing but its entry.

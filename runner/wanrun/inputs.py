@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 from wanrun import rules
 from wanrun.errors import PluginError, SourceError
 from wanrun.fingerprint import digest, media_key
+from wanrun.fitting import Unfit, fitting_of, recipe_for
+from wanrun.fitting.advice import Wish, advice_for, conversion
+from wanrun.fitting.recipe import TOLERANCE_SECONDS
 from wanrun.media import ProbeError, probe, probe_picture
 from wanrun.rules import rule_of
-from wanrun.types import Problem
+from wanrun.types import Fitted, Fitting, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     from wanrun.rules import Sentence
     from wanrun.types import Job, MediaRef
 
-TOLERANCE_SECONDS = 0.05  #: a sound frame or a rounding more or less is left to the service
 MEBIBYTE = 1024 * 1024  #: what the service calls MB
 INLINE_BYTES = 10 * MEBIBYTE  #: of `data:` URLs in one create body; a file that is more is uploaded
 
@@ -37,6 +39,8 @@ class InputReport:
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
     facts: Mapping[str, MediaFacts] = field(default_factory=dict, compare=False)  #: of what is here, by `media_key`
+    fitted: Mapping[tuple[str, str], Fitted] = field(default_factory=dict, compare=False)  #: by `media_key` and model
+    made_seconds: Mapping[str, float] = field(default_factory=dict, compare=False)  #: of what is made, by `media_key`
 
     @property
     def seconds(self) -> Mapping[str, float]:
@@ -53,12 +57,16 @@ def check_inputs(jobs: Iterable[Job], catalog: Catalog) -> InputReport:
     problems = list(_too_much_inline(jobs))
     notes: list[str] = []
     known: dict[str, MediaFacts] = {}
+    fitted: dict[tuple[str, str], Fitted] = {}
+    made: dict[str, float] = {}
     for use in _uses(jobs, catalog):
-        messages, hints = _check(use, catalog, files, known)
-        more = _more(len(use.jobs))
-        problems += [Problem(use.ref.position, _line(each) + more, rule_of(each).id) for each in messages]
-        notes += hints
-    return InputReport(tuple(sorted(problems)), tuple(notes), known)
+        found, key = _check(use, catalog, files, known), media_key(use.ref)
+        problems += found.told(use)
+        notes += found.hints
+        if found.fitted is not None:
+            fitted[key, use.model.name] = found.fitted
+            made[key] = max(made.get(key, 0.0), found.made_seconds or 0.0)  # two models may have two lengths made
+    return InputReport(tuple(sorted(problems)), tuple(notes), known, fitted, made)
 
 
 @dataclass(slots=True)
@@ -69,6 +77,26 @@ class _Use:
     model: Model
     limits: MediaLimits
     jobs: dict[str, float] = field(default_factory=dict)  #: address -> seconds that the job asks for, 0 for all
+
+
+@dataclass(slots=True)
+class _Found:
+    """What is wrong with one reference, what is only odd, what would mend it, and what is made of it."""
+
+    problems: list[Sentence] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
+    advice: str = ""
+    fitted: Fitted | None = None
+    made_seconds: float | None = None
+
+    def told(self, use: _Use) -> list[Problem]:
+        """Return the problems with the number of jobs that share them, and behind the last one what would mend it."""
+        more = _more(len(use.jobs))
+        told: list[Problem] = []
+        for each in sorted(self.problems):  # as they are shown
+            mend = f"; {self.advice}" if self.advice and len(told) == len(self.problems) - 1 else ""
+            told.append(Problem(use.ref.position, _line(f"{each}{more}{mend}"), rule_of(each).id))
+        return told
 
 
 class _Files:
@@ -128,28 +156,42 @@ def data_url(ref: MediaRef) -> str:
     return url if isinstance(url, str) and url.startswith("data:") else ""
 
 
-def _check(
-    use: _Use, catalog: Catalog, files: _Files, known: dict[str, MediaFacts]
-) -> tuple[list[Sentence], list[str]]:
-    """Return what is wrong with one reference, and what is only odd; notes what it is."""
+def _check(use: _Use, catalog: Catalog, files: _Files, known: dict[str, MediaFacts]) -> _Found:
+    """Look at one reference, as it is or as it is to be made; notes what it is."""
     source = catalog.source(use.ref.kind)
     try:
-        path = source.locate(use.ref)
+        path, fitting = source.locate(use.ref), fitting_of(source, use.ref) or Fitting()
         if path is None:
-            return list(_inline_problems(use, source.identify(use.ref).bytes, known)), []
+            return _Found(list(_inline_problems(use, source.identify(use.ref).bytes, known)))
     except (SourceError, PluginError) as exc:
-        return [rules.SOURCE_REFUSED(str(exc))], []
-    name = _named(path, use.ref.folder)
+        return _Found([rules.SOURCE_REFUSED(str(exc))])
+    name = named(path, use.ref.folder)
     try:
         facts = files.facts(path)
+        recipe = recipe_for(facts, use.limits, fitting)
     except ProbeError as exc:
         words = f"{name} {exc}; {use.model.name} takes {_listed(use.limits.formats)}"
-        return [rules.MEDIA_UNREADABLE(words)], []
+        return _Found([rules.MEDIA_UNREADABLE(words)], advice=conversion(path, str(exc), use.limits))
+    except Unfit as exc:
+        return _Found([rules.TRIM_UNFIT(f"{name} {exc}")])
     known[media_key(use.ref)] = facts
-    return [text.rule(f"{name} {text}") for text in _problems(use, facts)], list(_oddities(use, facts, name))
+    made, called = recipe.made(facts), name if recipe.is_empty else f"{name}, {recipe},"
+    found = _Found([text.rule(f"{called} {text}") for text in _problems(use, made)], list(_oddities(use, made, name)))
+    if found.problems:
+        wish = Wish(path, facts, use.limits, fitting, can_fit=_can_fit(use, catalog))
+        found.advice = advice_for(wish, is_right=lambda facts: not any(_problems(use, facts)))
+    elif not recipe.is_empty:
+        found.fitted, found.made_seconds = Fitted(use.ref.type, name, str(recipe)), made.seconds
+    return found
 
 
-def _named(path: Path, folder: Path) -> str:
+def _can_fit(use: _Use, catalog: Catalog) -> bool:
+    """Say whether the kind of source has an option that makes a file fit."""
+    properties = catalog.sources[use.ref.kind].options.get("properties")
+    return isinstance(properties, dict) and "fit" in properties
+
+
+def named(path: Path, folder: Path) -> str:
     """Return a path as the spec could write it."""
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else os.fspath(path)
 

@@ -44,6 +44,7 @@ class MediaFacts:
     seconds: float | None = None  #: of a video
     alpha: bool | None = None  #: of a picture: whether it can be transparent
     has_audio: bool | None = None  #: of a video
+    rotation: int = 0  #: degrees, clockwise, by which a video's pictures are to be turned; the size is that before
 
 
 def probe(path: Path) -> MediaFacts:
@@ -99,4 +100,5 @@ def _video(path: Path, mime: str, size: int) -> MediaFacts:
         height=facts.height,
         seconds=facts.duration_seconds,
         has_audio=facts.has_audio,
+        rotation=facts.rotation,
     )

@@ -23,6 +23,7 @@ MAX_BOXES_INSIDE = 1000  #: of one other box; some ten are usual
 MAX_TRACKS = 100
 
 _UNKNOWN_DURATION = (0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
+_TURNS = {(0, 1, -1, 0): 90, (-1, 0, 0, -1): 180, (0, -1, 1, 0): 270}  #: degrees by the signs of a matrix
 _TOP_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"sidx", b"moof"})
 
 
@@ -44,6 +45,7 @@ class Mp4Facts:
     has_video: bool
     has_audio: bool
     complete: bool  #: whether the media data that the index names lies inside the file
+    rotation: int = 0  #: degrees, clockwise, by which its pictures are to be turned: 0, 90, 180 or 270
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class _Track:
     width: int | None
     height: int | None
     last_chunk_at: int  #: byte offset in the file; -1 for a track without chunks of its own
+    rotation: int
 
 
 def read_mp4(path: Path) -> Mp4Facts:
@@ -130,6 +133,7 @@ def _facts(index: memoryview, has_data: bool, file_bytes: int) -> Mp4Facts:
         has_video=video is not None,
         has_audio=any(track.handler == b"soun" for track in tracks),
         complete=has_data and all(track.last_chunk_at < file_bytes for track in tracks),
+        rotation=video.rotation if video else 0,
     )
 
 
@@ -204,7 +208,23 @@ def _track(data: memoryview) -> _Track:
         width=width,
         height=height,
         last_chunk_at=_last_chunk(table) if table is not None else -1,
+        rotation=_rotation(_find(data, b"tkhd")),
     )
+
+
+def _rotation(header: memoryview | None) -> int:
+    """Return the turn that the matrix of a `tkhd` box makes; what is no quarter turn counts as none."""
+    if header is None or not len(header):
+        return 0
+    start = 52 if header[0] == 1 else 40
+    if len(header) < start + 20:
+        return 0
+    a, b, _, c, d = struct.unpack_from(">5i", header, start)
+    return _TURNS.get((_sign(a), _sign(b), _sign(c), _sign(d)), 0)
+
+
+def _sign(number: int) -> int:
+    return (number > 0) - (number < 0)
 
 
 def _size(table: memoryview) -> tuple[int | None, int | None]:

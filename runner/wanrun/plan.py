@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wanrun.catalog import Catalog
     from wanrun.digests import Digests
     from wanrun.money import Money
-    from wanrun.types import Identity, Job, MediaRef, SinkRef
+    from wanrun.types import Fitted, Identity, Job, MediaRef, SinkRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class PlannedJob:
     why: str  #: one clause for people; may be empty
     entry: Entry | None = None
     cost: Money | None = None  #: what a task for it costs at most; None where no price is known
+    fitted: tuple[Fitted, ...] = ()  #: what is made of its local files before the service gets them
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from wanrun.errors import LedgerError, SettingsError
+from wanrun.fitting import FOLDER_NAME
 from wanrun.money import price_of
 from wanrun.registry import load_catalog
 from wanrun.rehearsal import rehearsed
@@ -57,6 +58,11 @@ class Project:
     def artifacts(self) -> Path:
         """The artifact store: beside the ledger."""
         return self.ledger_path.parent / "artifacts"
+
+    @property
+    def fitted(self) -> Path:
+        """Where what is made of local files is kept, for the service and the emulator alike."""
+        return self.settings.state_folder / FOLDER_NAME
 
     @property
     def vault(self) -> Vault:

@@ -159,6 +159,7 @@ MEDIA_PIXELS = Rule("media-pixels", "The sides of a local medium have as many pi
 MEDIA_ASPECT = Rule("media-aspect", "A local medium is not longer on one side than the model takes.")
 MEDIA_ALPHA = Rule("media-alpha", "A local image has no alpha channel where the model takes none.")
 MEDIA_SECONDS = Rule("media-seconds", "A local video is as long as the model takes.")
+TRIM_UNFIT = Rule("trim-unfit", "What is to be kept of a local medium is in it, and the medium is a video.")
 DATA_URL = Rule("data-url", "A data: URL stands only where the model takes one.")
 DATA_URLS = Rule("data-urls", "The data: URLs of a job fit into one request.")
 SECRET_UNAVAILABLE = Rule("secret-unavailable", "A secret that a spec names can be had.")

@@ -24,6 +24,7 @@ from wanrun.engine.work import Lane, OpenJob, Work
 from wanrun.engine.world import World
 from wanrun.errors import ExitCode, ServiceError, Unavailable, plain_errors
 from wanrun.events import EventName
+from wanrun.fitting import require_media
 from wanrun.forecast import make_forecast
 from wanrun.ledger import Ledger, LedgerLock
 from wanrun.opening import open_jobs
@@ -116,6 +117,7 @@ class Run:
         self.project.vault.check(_secret_options(plan, self.project.catalog))
         work = self._work(plan, batch, ledger, stop)
         services = Services({job.provider for job in work.jobs if job.needs_service}, self.project)
+        _require_media(plan)
         self.planned(plan, batch)
         await self._ask_first(work, plan)
         asked = [job for job in work.jobs if job.planned is not None]
@@ -175,6 +177,7 @@ class Run:
             world=self.world,
             lanes={},
             artifacts=self.project.artifacts,
+            fitted=self.project.fitted,
             observe=audience.hear,
             jobs=[] if stop.reasons else open_jobs(plan, batch, ledger, self.project, now=self.world.now()),
             stop=stop,
@@ -247,6 +250,14 @@ def _secret_options(plan: Plan, catalog: Catalog) -> Iterator[Mapping[str, JSON]
         if planned.action in (Action.SUBMIT, Action.DELIVER):
             sinks = [sink for sink in planned.job.sinks if not isinstance(catalog.sink(sink.kind), Rehearsal)]
             yield from (sink.options for sink in sinks)
+
+
+def _require_media(plan: Plan) -> None:
+    """Raise `MissingExtra` when something is to be made of a file and nothing is there to make it with."""
+    for planned in plan.jobs:
+        if planned.action is Action.SUBMIT and planned.fitted:
+            file = planned.fitted[0]
+            require_media(f"{file.file} is {file.change}")
 
 
 async def _greet(work: Work, lane: Lane) -> None:

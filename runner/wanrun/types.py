@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, Self, SupportsIndex, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from decimal import Decimal
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
@@ -157,6 +158,29 @@ class MediaRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Fitting:
+    """What a spec asks to be made of a local file before the service gets it."""
+
+    trim: tuple[Decimal, Decimal] | None = None  #: the seconds to keep, from and to
+    fit: bool = False  #: cut, cropped, scaled and written anew as far as the model's limits need it
+
+    @property
+    def key(self) -> str:
+        """What tells inputs of the same bytes apart: `trim=0-10,fit`; equal wishes have equal keys."""
+        trim = "trim={:f}-{:f}".format(*(each.normalize() for each in self.trim)) if self.trim else ""
+        return ",".join(filter(None, (trim, "fit" if self.fit else "")))
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What is made of one local file of a job before the service gets it."""
+
+    type: str  #: the media type
+    file: str  #: as the spec names it
+    change: str  #: in words: `cut to 0-10 s, scaled to 4096 x 2304`
+
+
+@dataclass(frozen=True, slots=True)
 class SinkRef:
     """One sink of a job with its options, templates already filled in."""
 
@@ -251,6 +275,7 @@ class Delivery:
     usage: Usage | None
     may_replace: frozenset[str] = frozenset()  #: checksums that this address delivered to this place before
     account: str | None = None  #: who made it: `service`, or `emulator:ID`
+    fitted: tuple[Fitted, ...] = ()  #: what was made of its local files before the service got them
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,9 @@ class Lent:
         self.uploads.append((path, key, mime))
         return MediaUrl(f"oss://dashscope-instant/{path.name}")
 
+    async def fitted(self, path: Path) -> Path:
+        raise AssertionError(f"nothing is to be made of {path}")
+
     async def to_thread(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         return await trio.to_thread.run_sync(lambda: function(*args, **kwargs))
 

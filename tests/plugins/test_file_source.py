@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64decode
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -207,3 +208,48 @@ async def test_a_file_that_vanishes_or_changes_meanwhile_is_refused(tmp_path: Pa
         file_module._data_url(path, "a.png", identity)
     with pytest.raises(SourceError, match="no such file"):
         await prepare(ref("a.png", folder=tmp_path), Lent())
+
+
+def fitted_ref(**options: Any) -> Any:
+    return media_ref(MEDIA, "file", "video", path="street.mp4", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "before"),
+    [
+        ({}, ""),
+        ({"fit": False}, ""),
+        ({"fit": True}, "fit:"),
+        ({"trim": "0-3"}, "trim=0-3:"),
+        ({"trim": "0.0-3.00"}, "trim=0-3:"),
+        ({"trim": "0-3", "fit": True}, "trim=0-3,fit:"),
+    ],
+    ids=str,
+)
+def test_identity_is_the_bytes_and_what_is_asked_to_be_made_of_them(options: dict[str, Any], before: str) -> None:
+    """Never what is made: another PyAV makes other bytes. A plain file is its bytes alone, as ever."""
+    identity = FileSource().identify(fitted_ref(**options))
+
+    assert identity.key == before + digest(VIDEO)
+
+
+@dataclass
+class Fitting(Lent):
+    """Lends a file that something was made of."""
+
+    made: Path = VIDEO
+
+    async def fitted(self, path: Path) -> Path:
+        assert path == VIDEO
+        return self.made
+
+
+async def test_what_was_made_is_uploaded_as_what_it_is(tmp_path: Path) -> None:
+    """By its own bytes, so that no two things that were made of one file are taken for each other."""
+    film = tmp_path / "made.mp4"
+    film.write_bytes(VIDEO.read_bytes() + bytes(8))
+    lent = Fitting(made=film)
+
+    await FileSource().prepare(fitted_ref(trim="0-3"), lent)
+
+    assert lent.uploads == [(film, digest(film), "video/mp4")]

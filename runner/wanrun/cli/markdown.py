@@ -118,6 +118,7 @@ def _details(job: api.JobForecast) -> Iterator[str]:
     for ref, facts in zip(job.planned.job.media, job.media, strict=True):
         if facts is not None:
             yield _code(medium_words(ref, facts))
+    yield from (_code(f"{each.file} {each.change}") for each in job.planned.fitted)
     for plugin, objection in job.objections:
         yield f"**{'veto' if objection.veto else 'warning'}**: {_code(against(plugin, objection))}"
     if job.occupied is not None:

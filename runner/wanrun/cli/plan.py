@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -114,6 +115,7 @@ def _remarks(job: api.JobForecast) -> Iterator[str]:
     if job.submits:
         refs = job.planned.job.media
         yield from (medium_words(ref, facts) for ref, facts in zip(refs, job.media, strict=True) if facts is not None)
+        yield from (f"{each.file} {each.change}" for each in job.planned.fitted)
         if job.planned.cost is not None:
             length = f" for {seconds_words(job.seconds)}" if job.seconds is not None else ""
             yield f"at most {job.planned.cost}{length}"
@@ -195,6 +197,7 @@ def _job(found: api.JobForecast) -> dict[str, Any]:
         "provider": job.provider,
         "fingerprint": planned.fingerprint,
         "media": [_medium(ref, facts) for ref, facts in zip(job.media, found.media, strict=True)],
+        "fitted": [asdict(each) for each in planned.fitted],
         "billed_seconds_at_most": float(found.seconds) if found.seconds is not None else None,
         "cost_at_most": f"{planned.cost.plain} {planned.cost.currency}" if planned.cost is not None else None,
         "spec": str(job.spec_path),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import av
 from av.filter import Graph
 
-from wanrun.emulator.demux import open_media
+from wanrun.demux import open_media
 from wanrun.emulator.looks import look_of
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import av
 
+from wanrun.demux import open_media
 from wanrun.emulator.chain import FRAMES_PER_SECOND, Chain, Wish
 from wanrun.emulator.checks import Fault
-from wanrun.emulator.demux import open_media
 from wanrun.emulator.intake import kept_seconds
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import av
 
+from wanrun.demux import open_media
 from wanrun.emulator.checks import Fault, length_fault
-from wanrun.emulator.demux import open_media
 
 if TYPE_CHECKING:
     from pathlib import Path

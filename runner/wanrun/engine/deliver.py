@@ -81,6 +81,7 @@ async def _deliver(
         usage=attempt.usage,
         may_replace=work.ledger.delivered_to(destination.recorded, address=job.address),
         account=work.ledger.account,
+        fitted=planned.fitted,
     )
     if delivery.may_replace - {artifact.sha256}:
         work.ledger.gives_way(row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wanrun.errors import WanrunError
+from wanrun.fitting import Unfit, fitting_of, recipe_for
 from wanrun.media import ProbeError, probe
 
 if TYPE_CHECKING:
@@ -28,8 +29,12 @@ def _local_seconds(job: Job, catalog: Catalog) -> float | None:
     videos = [ref for ref in job.media if ref.type in timed]
     if len(videos) != 1:
         return None
+    source = catalog.source(videos[0].kind)
     try:
-        path = catalog.source(videos[0].kind).locate(videos[0])
-        return probe(path).seconds if path is not None else None
-    except (WanrunError, ProbeError):  # the file is gone by now: then it tells nothing
+        path, fitting = source.locate(videos[0]), fitting_of(source, videos[0])
+        if path is None or fitting is None:
+            return probe(path).seconds if path is not None else None
+        facts = probe(path)
+        return recipe_for(facts, catalog.models[job.model].media[videos[0].type], fitting).made(facts).seconds
+    except (WanrunError, ProbeError, Unfit):  # the file is gone by now: then it tells nothing
         return None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import trio
 
+from wanrun.engine.fitting import Fitter
 from wanrun.engine.lengths import input_seconds
 from wanrun.engine.patience import patiently
 from wanrun.errors import ServiceError, SourceError, WanrunError
@@ -44,6 +45,7 @@ class Preparer:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._uploads: dict[tuple[str, str, str], trio.Lock] = {}
+        self.fitter = Fitter(work)
 
     async def prepare(self, job: OpenJob) -> Prepared:
         """Return the job with its URLs; raises `SourceError` for what only concerns it, `ServiceError` as it comes."""
@@ -52,7 +54,7 @@ class Preparer:
         inline_bytes_left = INLINE_BYTES - sum(len(data_url(ref)) for ref in media_refs)  # which cannot be uploaded
         for ref, identity in zip(media_refs, job.planned.identities, strict=True):
             own = len(data_url(ref))
-            ctx = _Context(self, job, identity, inline_bytes_left=inline_bytes_left + own)
+            ctx = _Context(self, job, ref, identity, inline_bytes_left=inline_bytes_left + own)
             try:
                 media = await self._prepare_one(ref, ctx)
                 if media.url.startswith("data:"):
@@ -105,12 +107,17 @@ class Preparer:
 class _Context:
     """What a source is lent while it prepares one job's media: `hookspecs.PrepareContext`."""
 
-    def __init__(self, preparer: Preparer, job: OpenJob, identity: Identity, *, inline_bytes_left: int) -> None:
-        self._preparer, self._job = preparer, job
+    def __init__(
+        self, preparer: Preparer, job: OpenJob, ref: MediaRef, identity: Identity, *, inline_bytes_left: int
+    ) -> None:
+        self._preparer, self._job, self._ref = preparer, job, ref
         self.identity, self.inline_bytes_left = identity, inline_bytes_left
 
     async def upload(self, path: Path, *, key: str, mime: str) -> MediaUrl:
         return await self._preparer.upload(self._job, path, key=key, mime=mime)
+
+    async def fitted(self, path: Path) -> Path:
+        return await self._preparer.fitter.fitted(path, self._ref, self.identity, self._job.model)
 
     async def to_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._preparer._work.world.to_thread(function, *args, **kwargs)

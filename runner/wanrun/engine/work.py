@@ -141,6 +141,7 @@ class Work:
     world: World
     lanes: dict[str, Lane]
     artifacts: Path
+    fitted: Path  #: where what is made of local files is kept
     observe: Callable[[Event], None]
     jobs: list[OpenJob]
     stop: Stop
