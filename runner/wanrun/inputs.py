@@ -6,6 +6,7 @@ import os
 from base64 import b64decode
 from binascii import Error as Base64Error
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wanrun import rules
@@ -16,17 +17,16 @@ from wanrun.fitting.advice import Wish, advice_for, conversion
 from wanrun.fitting.recipe import TOLERANCE_SECONDS
 from wanrun.media import ProbeError, probe, probe_picture
 from wanrun.rules import rule_of
-from wanrun.types import Fitted, Fitting, Problem
+from wanrun.types import Fitted, Fitting, MediaRef, Position, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from wanrun.catalog import Catalog
     from wanrun.media import MediaFacts
     from wanrun.models import MediaLimits, Model
     from wanrun.rules import Sentence
-    from wanrun.types import Job, MediaRef
+    from wanrun.types import Job
 
 MEBIBYTE = 1024 * 1024  #: what the service calls MB
 INLINE_BYTES = 10 * MEBIBYTE  #: of `data:` URLs in one create body; a file that is more is uploaded
@@ -67,6 +67,12 @@ def check_inputs(jobs: Iterable[Job], catalog: Catalog) -> InputReport:
             fitted[key, use.model.name] = found.fitted
             made[key] = max(made.get(key, 0.0), found.made_seconds or 0.0)  # two models may have two lengths made
     return InputReport(tuple(sorted(problems)), tuple(notes), known, fitted, made)
+
+
+def faults_of(facts: MediaFacts, type_: str, model: Model) -> list[str]:
+    """Return how a file exceeds what a model takes as a media type; each text fits behind the file's name."""
+    at = Position(Path(), 1, 1)
+    return list(_problems(_Use(MediaRef(type_, "", {}, Path(), at), model, model.media[type_]), facts))
 
 
 @dataclass(slots=True)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from wanrun.api.rescuing import rescue
     from wanrun.api.running import run, run_async
     from wanrun.api.standing import Decision, JobStanding, resolve, status
+    from wanrun.api.starting import Started, init
     from wanrun.batch import Batch
     from wanrun.consent import Question
     from wanrun.forecast import Forecast, JobForecast
@@ -84,6 +85,7 @@ __all__ = [
     "Setup",
     "Spendings",
     "Spent",
+    "Started",
     "TaskFacts",
     "Verdict",
     "adopt",
@@ -97,6 +99,7 @@ __all__ = [
     "export_ledger",
     "forecast",
     "import_ledger",
+    "init",
     "kinds",
     "load",
     "new_ledger",
@@ -140,6 +143,7 @@ _HOMES = {
     "wanrun.api.rescuing": ("rescue",),
     "wanrun.api.running": ("run", "run_async"),
     "wanrun.api.standing": ("Decision", "JobStanding", "resolve", "status"),
+    "wanrun.api.starting": ("Started", "init"),
     "wanrun.batch": ("Batch",),
     "wanrun.ledger.rebuild": ("Rebuilt",),
     "wanrun.consent": ("Question",),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 #: command -> where it is and its line in `--help`
 COMMANDS = {
     "run": ("wanrun.cli.run:run", "Plan and carry out specs; resume what is unfinished. The default."),
+    "init": ("wanrun.cli.init:init", "Write a first spec, for a folder of clips if there is one."),
     "validate": ("wanrun.cli.look:validate", "Check specs and the files they name, without network or key."),
     "plan": ("wanrun.cli.plan:plan", "Show what a run would do, job by job, and what it costs."),
     "status": ("wanrun.cli.standing:status", "Show how every job stands, by the ledger."),

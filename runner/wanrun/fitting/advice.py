@@ -44,7 +44,9 @@ def advice_for(wish: Wish, is_right: Callable[[MediaFacts], bool]) -> str:
         return ""
     if recipe.is_empty or not is_right(recipe.made(wish.facts)):
         return ""
-    options = [f"write {_options(recipe, wish.fitting)} beside its path to have it {recipe}"] if wish.can_fit else []
+    options = (
+        [f"write {missing_options(recipe, wish.fitting)} beside its path to have it {recipe}"] if wish.can_fit else []
+    )
     lines = [f"run: {ffmpeg_line(recipe, *_paths(wish.path))}"] if recipe.kind == "video" else []
     return ", or ".join([*options, *lines])
 
@@ -56,7 +58,7 @@ def conversion(path: Path, problem: str, limits: MediaLimits) -> str:
     return f"run: {ffmpeg_line(Recipe(kind='video'), *_paths(path))}"
 
 
-def _options(recipe: Recipe, fitting: Fitting) -> str:
+def missing_options(recipe: Recipe, fitting: Fitting) -> str:
     """Return the options that a spec lacks: `trim: 0-10, fit: true`."""
     is_cut = recipe.cut is not None and fitting.trim is None
     rest = replace(recipe, cut=None) if is_cut else recipe
