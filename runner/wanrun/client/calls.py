@@ -7,6 +7,7 @@ service's own addresses only, and is taken out of every answer before anything e
 from __future__ import annotations
 
 import logging
+from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -66,7 +67,7 @@ def http_clients(
                 timeout=timeout,
                 limits=limits,
                 mounts=mounts,
-                headers={"User-Agent": f"wanrun/{metadata.version('wanrun')}", "Accept-Encoding": "identity"},
+                headers={"User-Agent": _user_agent(), "Accept-Encoding": "identity"},
             )
             for (way, mounts), timeout in zip(ways, timeouts, strict=True)
         )
@@ -74,6 +75,11 @@ def http_clients(
         where = "look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
         raise SettingsError(f"the environment names a proxy or certificates that cannot be used; {where}") from None
     return Http(api), Http(links)
+
+
+@cache  # it is read from a file of the installation
+def _user_agent() -> str:
+    return f"wanrun/{metadata.version('wanrun')}"
 
 
 def _hush() -> None:
