@@ -25,7 +25,7 @@ def main() -> None:
     results = asked.results or render.RESULTS
     for name in asked.names or parts.NAMES:
         part = parts.part(name)
-        run(name, parts.sized(part.CI if asked.ci else part.FULL, asked.seed), results)
+        run(name, parts.sized(part.CI if asked.ci else part.FULL, seed=asked.seed, minutes=asked.minutes), results)
     if results == render.RESULTS:
         render.PAGE.write_text(render.page(results), encoding="utf-8")
 
@@ -34,6 +34,7 @@ def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="PART", help=f"{', '.join(parts.NAMES)}; all by default")
     parser.add_argument("--seed", type=int, help="other random choices than the published ones")
+    parser.add_argument("--minutes", type=float, help="as far as it gets in that time, where a part can stop early")
     parser.add_argument("--ci", action="store_true", help="as small as in CI")
     parser.add_argument("--results", type=Path, help="where to write; with --ci this has to be given")
     asked = parser.parse_args()

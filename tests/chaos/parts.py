@@ -47,7 +47,7 @@ def part(name: str) -> Part:
     return cast("Part", import_module(f"chaos.{name}"))
 
 
-def sized(full: Any, seed: int | None) -> Any:
-    """Return a size with another seed, where it has one."""
-    has_seed = "seed" in {field.name for field in fields(full)}
-    return replace(full, seed=seed) if has_seed and seed is not None else full
+def sized(full: Any, **wanted: float | None) -> Any:
+    """Return a size with what is wanted otherwise, such as another seed, as far as it has that."""
+    has = {field.name for field in fields(full)}
+    return replace(full, **{name: value for name, value in wanted.items() if name in has and value is not None})

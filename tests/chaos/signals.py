@@ -56,7 +56,7 @@ def _ends(lives: list[Life]) -> dict[str, JSON]:
     return {
         "signals": len(told),
         "other_exit_codes": [
-            life.exit_code for life in told if life.exit_code not in (CODES[life.told], -signal.SIGTERM, 0)
+            life.exit_code for life in told if life.exit_code not in (CODES[life.told], -life.told, 0)
         ],
         "ended_by_the_signal_itself": sum(life.exit_code < 0 for life in told),
         "ended_anyway": sum(life.exit_code == 0 for life in told),

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -35,10 +36,11 @@ asked. The same seed plays the same history: `python -m chaos.simulation SEED`."
 
 @dataclass(frozen=True)
 class Size:
-    """How many histories, and the first one's seed."""
+    """How many histories, the first one's seed, and how long they may take."""
 
     seeds: int
     seed: int = 0
+    minutes: float | None = None  #: after which no more are begun
 
 
 CI = Size(seeds=500)
@@ -49,7 +51,11 @@ def measure(size: Size) -> dict[str, JSON]:
     """Play the seeds over all processors and return what came of them."""
     from chaos.simulation.farm import play_many  # the page is rendered without the program under test
 
-    tally = play_many(range(size.seed, size.seed + size.seeds), processes=os.cpu_count() or 1)
+    tally = play_many(
+        range(size.seed, size.seed + size.seeds),
+        processes=os.cpu_count() or 1,
+        minutes=math.inf if size.minutes is None else size.minutes,
+    )
     failures: dict[str, JSON] = {str(seed): list(found) for seed, found in sorted(tally.failures.items())}
     return {**dict(tally.counts), "histories_broken": len(failures), "broken": failures}
 

@@ -13,7 +13,7 @@ from wanrun.emulator.calls import Kind
 from wanrun.types import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from chaos.simulation.history import History
     from chaos.simulation.network import Sent
@@ -51,6 +51,12 @@ def left_behind(history: History) -> Counter[Letter]:
     return found
 
 
+def denied(history: History) -> Iterator[Task]:
+    """Yield the tasks, whoever made them, of which the service tells nothing any more: they may be any create's."""
+    for account in history.accounts:
+        yield from (task for task in account.tasks.values() if task.unknown_at is not None)
+
+
 def lookalikes(history: History) -> Iterator[Task]:
     """Yield the tasks of other programs that nobody could tell from ours: the same words while we were in doubt."""
     doubts = [
@@ -60,9 +66,14 @@ def lookalikes(history: History) -> Iterator[Task]:
     ]
     for account in history.accounts:
         for task in map(account.tasks.__getitem__, sorted(account.foreign)):
-            age = [task.created_at - STARTS_AT - began for prompt, began in doubts if prompt == task.prompt]
-            if any(-10 <= seconds <= LONGEST_DOUBT_SECONDS for seconds in age):
+            if _may_be_of(task, (began for prompt, began in doubts if prompt == task.prompt)):
                 yield task
+
+
+def _may_be_of(task: Task, doubts: Iterable[float]) -> bool:
+    """Say whether a task was made when one of these doubts was open, as far as clocks can tell."""
+    ages = (task.created_at - STARTS_AT - began for began in doubts)
+    return any(-10 <= seconds <= LONGEST_DOUBT_SECONDS for seconds in ages)
 
 
 def in_doubt_at(letter: Letter, history: History) -> Iterator[float]:
@@ -84,6 +95,8 @@ def no_reason_to_hold(letter: Letter, history: History) -> str | None:
     doubts = list(in_doubt_at(letter, history))
     if not doubts:
         return "every create for it was answered"
+    if any(_may_be_of(task, doubts) for task in denied(history)):
+        return None
     prompt = history.story.prompt(letter)
     creates = [sent for sent in history.network.sent if sent.kind is Kind.CREATE]
     asked = sum(history.story.prompt(_asked(sent)) == prompt for sent in creates)

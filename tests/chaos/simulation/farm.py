@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import tempfile
 import time
@@ -84,15 +85,21 @@ def folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="wanrun-", dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None)
 
 
-def play_many(seeds: range, *, processes: int) -> Tally:
-    """Play seeds over several processes and tell how far it is."""
-    tally, told_at = Tally(), time.monotonic()
+def play_many(seeds: range, *, processes: int, minutes: float = math.inf) -> Tally:
+    """Play seeds over several processes, as many as there is time for, and tell how far it is and what fails."""
+    tally, began = Tally(), time.monotonic()
+    told_at = began
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         for done in as_completed([pool.submit(play_seeds, chunk) for chunk in _chunks(seeds)]):
-            tally.add(done.result())
+            tally.add(played := done.result())
+            if played.failures:
+                print(played.report(), flush=True)
             if time.monotonic() > told_at + TELL_SECONDS:
                 told_at = time.monotonic()
                 print(f"  {tally.counts['seeds']} of {len(seeds)} seeds, {len(tally.failures)} failed", flush=True)
+            if time.monotonic() > began + minutes * 60:
+                pool.shutdown(wait=False, cancel_futures=True)
+                break
     return tally
 
 

@@ -166,7 +166,7 @@ def held_for_a_reason(history: History) -> Iterator[str]:
     """A job is held only if the reply to a create for what it asks was missing, and nothing else can tell.
 
     That is: others asked for the same words, or it was not looked for in time, or somebody set the clock, or the
-    service denies its own task.
+    service denies a task that it made meanwhile.
     """
     for job in history.final.jobs:
         if job.state is State.HELD and (missing := no_reason_to_hold(history.jobs[job.address], history)):
