@@ -1,6 +1,7 @@
 """Every bad spec in `bad/` gives exactly the text beside it, and every good one in `good/` gives none.
 
-A folder in `bad/` is a set of specs that are loaded together. To write the texts anew after a change of words, and
+Each in `bad/` itself breaks one rule, which no other one there does; `bad/again/` has the same rules from other sides.
+A folder in either is a set of specs that are loaded together. To write the texts anew after a change of words, and
 then to read what changed: `WANRUN_WRITE_EXPECTED=1 pytest tests/spec/test_bad_specs.py`.
 """
 
@@ -20,8 +21,16 @@ if TYPE_CHECKING:
     from wanrun.catalog import Catalog
 
 HERE = Path(__file__).parent
-BAD = sorted(path for path in (HERE / "bad").iterdir() if path.is_dir() or path.suffix == ".yaml")
+AGAIN = HERE / "bad" / "again"
+RULE_BY_RULE = sorted(
+    path for path in (HERE / "bad").iterdir() if (path.is_dir() and path != AGAIN) or path.suffix == ".yaml"
+)
+BAD = [*RULE_BY_RULE, *sorted(path for path in AGAIN.iterdir() if path.is_dir() or path.suffix == ".yaml")]
 GOOD = sorted((HERE / "good").glob("*.yaml"))
+
+
+def files_of(case: Path) -> list[Path]:
+    return sorted(case.glob("*.yaml")) if case.is_dir() else [case]
 
 
 def said_of(paths: list[Path], catalog: Catalog) -> str:
@@ -31,11 +40,10 @@ def said_of(paths: list[Path], catalog: Catalog) -> str:
 @pytest.mark.parametrize("case", BAD, ids=lambda path: path.stem)
 def test_a_bad_spec_gives_the_message_beside_it(case: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     """All problems of a bad spec come out, each once, in file order, at their lines and columns."""
-    monkeypatch.chdir(HERE / "bad")
-    paths = sorted(case.glob("*.yaml")) if case.is_dir() else [case]
+    monkeypatch.chdir(case.parent)
     expected = case.with_suffix(".txt")
 
-    said = said_of([path.relative_to(HERE / "bad") for path in paths], catalog)
+    said = said_of([path.relative_to(case.parent) for path in files_of(case)], catalog)
     if os.environ.get("WANRUN_WRITE_EXPECTED"):
         expected.write_text(said, encoding="utf-8")
 
@@ -46,11 +54,16 @@ def test_a_bad_spec_gives_the_message_beside_it(case: Path, catalog: Catalog, mo
 @pytest.mark.parametrize("case", BAD, ids=lambda path: path.stem)
 def test_what_is_wrong_with_a_bad_spec_has_rules(case: Path, catalog: Catalog) -> None:
     """CI filters and groups by them: whoever words a problem says by which rule it is one."""
-    paths = sorted(case.glob("*.yaml")) if case.is_dir() else [case]
-
-    broken = {problem.rule for problem in load(paths, catalog=catalog).problems}
+    broken = {problem.rule for problem in load(files_of(case), catalog=catalog).problems}
 
     assert broken <= RULES.keys() - {OTHER.id}
+
+
+def test_the_corpus_is_a_list_of_rules(catalog: Catalog) -> None:
+    """Many rules have a spec that breaks nothing else; what shows one of them again is in `again/`."""
+    broken = [frozenset(each.rule for each in load(files_of(case), catalog=catalog).problems) for case in RULE_BY_RULE]
+
+    assert len({rules for rules in broken if len(rules) == 1}) >= 60
 
 
 @pytest.mark.parametrize("case", BAD, ids=lambda path: path.stem)

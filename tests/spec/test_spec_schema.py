@@ -72,6 +72,8 @@ def test_the_printed_schema_takes_good_specs(path: Path, catalog: Catalog) -> No
         ("media", [{"video": {"fiel": "a.mp4"}}]),
         ("media", [{"video": {"file": {"pth": "a.mp4"}}}]),
         ("media", [{"vidoe": "a.mp4"}]),
+        ("media", [{"video": {"file": "a.mp4", "http": "https://example.com/a.mp4"}}]),
+        ("media", [{"video": {}}]),
         ("sinks", ["a", "a"]),
     ],
 )

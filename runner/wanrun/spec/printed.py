@@ -58,7 +58,9 @@ def _one_of(
         short = {"type": "string", "description": f"Short for the option {kind.short}."}
         choice = {"anyOf": [short, options]} if kind.short else options
         properties[name] = {**choice, "description": description, "x-templates": False}
-    return {"properties": properties, "additionalProperties": False, "minProperties": 1, "maxProperties": 1}
+    # Not maxProperties itself: with it, a language server offers no keys where the first one is to be written.
+    alone = {name: {"maxProperties": 1} for name in properties}
+    return {"properties": properties, "additionalProperties": False, "minProperties": 1, "dependentSchemas": alone}
 
 
 def _add_parameters(catalog: Catalog, parameters: dict[str, Any], definitions: dict[str, Any]) -> None:
