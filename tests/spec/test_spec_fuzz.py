@@ -26,7 +26,8 @@ pytestmark = pytest.mark.slow
 
 CATALOG = build_catalog()
 HERE = Path(__file__).parent
-TEXTS = [path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*/*.yaml")) if path.stat().st_size < 2000]
+SMALL = [path for path in sorted(HERE.glob("**/*.yaml")) if path.stat().st_size < 2000]
+TEXTS = [path.read_text(encoding="utf-8", errors="replace") for path in SMALL]
 TREES = [json.dumps(yaml.safe_load(path.read_text(encoding="utf-8"))) for path in sorted(HERE.glob("good/*.yaml"))]
 TEMPLATES = ["${{ matrix.a }}", "${{ vars }}", "${{ job.id }}", "${{ secret.A }}", "${{", "a ${{ row.x.slug }} b"]
 PIECES = ["${{", "}}", "${{ vars.a }}", "&a ", "*a", "{", "}", "[", "]", ": ", "- ", "\n", "\t", "#", " #", '"', "'"]
