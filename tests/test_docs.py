@@ -30,6 +30,8 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "clips").mkdir()
     for name, target in (("street.mp4", "street.mp4"), ("clay.png", "clay.png")):
         (tmp_path / "clips" / target).write_bytes((ROOT / "specs" / "media" / name).read_bytes())
+    table = "sku,clip,prompt,seconds\na1,clips/street.mp4,Make it night.,2\n"
+    (tmp_path / "products.csv").write_text(table, encoding="utf-8")
     return tmp_path
 
 

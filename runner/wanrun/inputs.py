@@ -97,7 +97,7 @@ class _Found:
 
     def told(self, use: _Use) -> list[Problem]:
         """Return the problems with the number of jobs that share them, and behind the last one what would mend it."""
-        more = _more(len(use.jobs))
+        more = _more(len(use.jobs), use.ref.case)
         told: list[Problem] = []
         for each in sorted(self.problems):  # as they are shown
             mend = f"; {self.advice}" if self.advice and len(told) == len(self.problems) - 1 else ""
@@ -273,8 +273,11 @@ def _line(message: str) -> str:
     return " ".join(message.splitlines())
 
 
-def _more(jobs: int) -> str:
-    return f" (and {jobs - 1} more job{'s' if jobs > 2 else ''})" if jobs > 1 else ""
+def _more(jobs: int, case: str = "") -> str:
+    """Return the end of a message about the first of some jobs, which a combination or row may tell apart."""
+    more = f"and {jobs - 1} more job{'s' if jobs > 2 else ''}" if jobs > 1 else ""
+    words = "; ".join(filter(None, [case, more]))
+    return f" ({words})" if words else ""
 
 
 def _most_bytes(use: _Use) -> str:

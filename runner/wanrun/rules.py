@@ -50,8 +50,8 @@ FILE_MISSING = Rule("file-missing", "A spec that is named is there.")
 FILE_IS_FOLDER = Rule("file-is-folder", "A spec is a file, not a folder.")
 FILE_UNREADABLE = Rule("file-unreadable", "A spec can be read by whoever runs wanrun.")
 FILE_TOO_LARGE = Rule("file-too-large", "A spec has at most 10 MiB.")
-NOT_UTF8 = Rule("not-utf8", "A spec is UTF-8 text.")
-CONTROL_CHARACTER = Rule("control-character", "No control character stands in a spec, escaped or not.")
+NOT_UTF8 = Rule("not-utf8", "A spec or table is UTF-8 text.")
+CONTROL_CHARACTER = Rule("control-character", "No control character stands in a spec or table, escaped or not.")
 EMPTY_FILE = Rule("empty-file", "A spec has a version and jobs.")
 
 # YAML
@@ -101,8 +101,10 @@ NAME_UNFIT = Rule("name-unfit", "The name of a spec, written or by its file, is 
 NAME_TAKEN = Rule("name-taken", "The specs of one run have different names.")
 ID_UNFIT = Rule("id-unfit", "The id of a job is fit to be a part of addresses and the name of a file.")
 ID_TAKEN = Rule("id-taken", "The jobs of a spec have different ids.")
-ID_NOT_TELLING = Rule("id-not-telling", "What a matrix makes different has different ids.")
+ID_NOT_TELLING = Rule("id-not-telling", "What a matrix or table makes different has different ids.")
 ID_MISSES_AXIS = Rule("id-misses-axis", "The id of a job with a matrix names every axis.")
+ID_MISSES_COLUMN = Rule("id-misses-column", "The id of a job with a table names a column.")
+TAG_UNFIT = Rule("tag-unfit", "A tag follows the rule for ids.")
 
 # Templates
 TEMPLATE_UNCLOSED = Rule("template-unclosed", "A template ends with }}.")
@@ -124,7 +126,24 @@ SECRET_PARTS = Rule("secret-parts", "A secret has no parts.")
 AXIS_VALUE_TWICE = Rule("axis-value-twice", "An axis of a matrix holds each value once.")
 GLOB_UNREADABLE = Rule("glob-unreadable", "The pattern of a glob can be looked up.")
 GLOB_EMPTY = Rule("glob-empty", "Some file matches the pattern of a glob.")
-MATRIX_TOO_LARGE = Rule("matrix-too-large", "A matrix makes at most 100,000 jobs.")
+MATRIX_TOO_LARGE = Rule("matrix-too-large", "A matrix, and a table with it, makes at most 100,000 jobs.")
+MATRIX_EMPTY = Rule("matrix-empty", "Not every combination of a matrix is excluded.")
+EXCLUDE_WITHOUT_EFFECT = Rule("exclude-without-effect", "Each item of an exclude takes a combination away.")
+INCLUDE_WITHOUT_EFFECT = Rule("include-without-effect", "Each item of an include adds something.")
+INCLUDE_INCOMPLETE = Rule("include-incomplete", "An include that is a combination of its own names every axis.")
+
+# Tables
+TABLE_MISSING = Rule("table-missing", "The file of a table is there and can be read.")
+TABLE_TOO_LARGE = Rule("table-too-large", "A table has at most 32 MiB, 100,000 rows and 3,000,000 cells.")
+TABLE_EMPTY = Rule("table-empty", "A table has rows.")
+TABLE_SEPARATOR = Rule("table-separator", "Commas separate the columns of a CSV table.")
+TABLE_QUOTES = Rule("table-quotes", "Quotes around a cell of a CSV table are closed, and doubled inside.")
+TABLE_SYNTAX = Rule("table-syntax", "A table is CSV or JSON Lines, as its spec says.")
+COLUMN_UNNAMED = Rule("column-unnamed", "Every column of a CSV table has a name.")
+COLUMN_TWICE = Rule("column-twice", "The columns of a CSV table have different names.")
+ROW_RAGGED = Rule("row-ragged", "A row of a CSV table has as many cells as there are columns.")
+ROW_NOT_MAPPING = Rule("row-not-mapping", "A row of a table in JSON Lines is a mapping.")
+TABLE_TOO_WRONG = Rule("table-too-wrong", "A table with many faults is not read to its end.")
 
 # Models, providers, kinds
 MODEL_MISSING = Rule("model-missing", "A job names a model, itself or by defaults.")

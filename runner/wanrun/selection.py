@@ -1,4 +1,4 @@
-"""Which jobs of its specs one command is about: chosen by pattern, paid for once more, or at most so many."""
+"""Which jobs of its specs one command is about: chosen by pattern or tag, paid for once more, or at most so many."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Selection:
 
     only: tuple[str, ...] = ()  #: these jobs and no others; empty: all
     exclude: tuple[str, ...] = ()  #: but not these
+    tag: tuple[str, ...] = ()  #: and only jobs with one of these tags; empty: whatever tags they have
     only_changed: bool = False  #: and of these, only what is new or has changed
     again: tuple[str, ...] = ()  #: of these, one more task for each that is done or failed: it is paid for again
     limit: int | None = None  #: submit at most so many jobs, the first ones
@@ -39,9 +40,10 @@ def names(address: str, patterns: Iterable[str]) -> bool:
 def select(plan: Plan, selection: Selection) -> Plan:
     """Return the plan of the chosen jobs; those that are not chosen are its `others`.
 
-    Raises `SettingsError` for a pattern of `only` or `again` that is no job's, since it must be misspelt.
+    Raises `SettingsError` for a tag, or a pattern of `only` or `again`, that is no job's, since it must be misspelt.
     """
     _check("--only", selection.only, plan.jobs)
+    _check_tags(selection.tag, plan.jobs)
     chosen = [planned for planned in plan.jobs if _is_chosen(planned, selection)]
     _check("--again", selection.again, chosen)
     jobs = [_again(planned) if names(planned.job.address, selection.again) else planned for planned in chosen]
@@ -57,9 +59,19 @@ def _check(option: str, patterns: Iterable[str], jobs: Iterable[PlannedJob]) -> 
             raise SettingsError(f'no job of these specs matches {option} "{pattern}"; wanrun plan lists them')
 
 
+def _check_tags(tags: Iterable[str], jobs: Iterable[PlannedJob]) -> None:
+    known = sorted({tag for planned in jobs for tag in planned.job.tags})
+    for tag in tags:
+        if tag not in known:
+            hint = f"known: {', '.join(known)}" if known else "none of them has tags"
+            raise SettingsError(f'no job of these specs has the tag of --tag "{tag}"; {hint}')
+
+
 def _is_chosen(planned: PlannedJob, selection: Selection) -> bool:
     address = planned.job.address
     if selection.only_changed and planned.state not in (State.NEW, State.CHANGED):
+        return False
+    if selection.tag and not set(selection.tag) & set(planned.job.tags):
         return False
     return (not selection.only or names(address, selection.only)) and not names(address, selection.exclude)
 

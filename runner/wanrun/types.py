@@ -155,6 +155,7 @@ class MediaRef:
     options: Mapping[str, JSON]  #: the source's options, defaults not filled in; a `Secret` where one may stand
     folder: Path  #: the spec's folder, absolute; relative paths start here
     position: Position
+    case: str = field(default="", compare=False)  #: the combination or row that made it, for messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +216,8 @@ class Job:
     parameters: Mapping[str, JSON]  #: as written, after merging; model defaults are not filled in
     sinks: tuple[SinkRef, ...]
     retries: Retries = Retries()
+    tags: tuple[str, ...] = ()  #: what `--tag` selects by
+    case: str = field(default="", compare=False)  #: its combination or row, for messages; empty for the only one
 
     @property
     def address(self) -> str:

@@ -60,6 +60,57 @@ def test_a_pattern_that_matches_nothing_is_a_wrong_call(project: Project, option
     assert f'no job of these specs matches {option} "onne"; wanrun plan lists them' in said.stderr
 
 
+TAGGED = """
+version: 1
+defaults: {model: wan2.7-videoedit, media: [{video: "https://example.com/a.mp4"}], tags: [spring]}
+jobs:
+  - {id: one, prompt: one}
+  - {id: two, prompt: two, tags: [spring, shop]}
+  - {id: three, prompt: three, tags: [autumn]}
+  - {id: four, prompt: four, tags: []}
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "chosen"),
+    [
+        (("--tag", "spring"), ["one", "two"]),
+        (("--tag", "shop", "--tag", "autumn"), ["two", "three"]),
+        (("--tag", "spring", "--exclude", "two"), ["one"]),
+        (("--tag", "spring", "--only", "t*"), ["two"]),
+    ],
+)
+def test_jobs_are_chosen_by_their_tags(project: Project, options: tuple[str, ...], chosen: list[str]) -> None:
+    """One of several tags is enough; patterns narrow it down; a job's own tags take the place of the defaults'."""
+    spec = project.write("tagged.yaml", TAGGED)
+
+    plan = project.wanrun("plan", spec, "--emulator", *options, "--format", "json").json
+
+    assert [job["job"] for job in plan["jobs"]] == [f"tagged/{name}" for name in chosen]
+
+
+def test_a_run_takes_the_jobs_with_a_tag(project: Project) -> None:
+    """The others stay as they are, and their tags change no fingerprint."""
+    spec = project.write("tagged.yaml", TAGGED)
+
+    said = project.wanrun(spec, *FAST, "--tag", "autumn")
+    project.write("tagged.yaml", TAGGED.replace("autumn", "winter"))
+    again = project.wanrun(spec, *FAST, "--tag", "winter")
+
+    assert (said.exit_code, "1 done; 1 task submitted" in said.stdout) == (0, True), said
+    assert (again.exit_code, "1 done; nothing was submitted" in again.stdout) == (0, True), again
+
+
+def test_a_tag_that_no_job_has_is_a_wrong_call(project: Project) -> None:
+    """It is most likely misspelt."""
+    said = project.wanrun(project.write("tagged.yaml", TAGGED), *FAST, "--tag", "sprng")
+    none = project.wanrun(project.spec("one"), *FAST, "--tag", "spring")
+
+    assert said.exit_code == none.exit_code == 2, said
+    assert 'no job of these specs has the tag of --tag "sprng"; known: autumn, shop, spring' in said.stderr
+    assert "none of them has tags" in none.stderr
+
+
 def test_without_waiting_a_run_says_what_flies(project: Project) -> None:
     """`--no-wait` fills the places and leaves; `status` says until when the results can be had."""
     spec = project.spec("one", "two")

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry
 
 from wanrun.spec import printed_schema
-from wanrun.spec.structure import FIELDS, core_schema
+from wanrun.spec.structure import FIELDS, OWN_FIELDS, core_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ def test_every_field_of_a_job_is_in_the_schema() -> None:
     properties: Any = core_schema()["properties"]
 
     assert set(FIELDS) == set(definitions["job"]["properties"])
-    assert set(properties["defaults"]["properties"]) == set(FIELDS) - {"id", "matrix"}
+    assert set(properties["defaults"]["properties"]) == set(FIELDS) - set(OWN_FIELDS)
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)

@@ -112,6 +112,9 @@ def selection_options(command: F) -> F:
             click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out the jobs that match."),
             click.option("--only-changed", is_flag=True, help="Take only the jobs that are new or have changed."),
             click.option(
+                "--tag", multiple=True, metavar="NAME", help="Take only jobs with this tag, or with one of several."
+            ),
+            click.option(
                 "--limit",
                 type=click.IntRange(min=1),
                 metavar="N",
@@ -131,7 +134,7 @@ def selection_options(command: F) -> F:
 
 def make_selection(options: dict[str, Any]) -> api.Selection:
     """Take the options of `selection_options` out of a command's own and return what they choose."""
-    names = ("only", "exclude", "only_changed", "limit", "again")
+    names = ("only", "exclude", "tag", "only_changed", "limit", "again")
     return api.Selection(**{name: options.pop(name) for name in names})
 
 

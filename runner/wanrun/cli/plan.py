@@ -195,6 +195,7 @@ def _job(found: api.JobForecast) -> dict[str, Any]:
         "changes": _changes(found),
         "model": job.model,
         "provider": job.provider,
+        "tags": list(job.tags),
         "fingerprint": planned.fingerprint,
         "media": [_medium(ref, facts) for ref, facts in zip(job.media, found.media, strict=True)],
         "fitted": [asdict(each) for each in planned.fitted],

@@ -2,10 +2,10 @@
 
     document   bytes -> YAML -> nodes that know where they stand
     structure  first pass: the document as written, templates left out
-    expand     vars, defaults, matrix, templates -> drafts of jobs
+    expand     vars, defaults, matrix, table, templates -> drafts of jobs
     jobs       second pass: every draft against its model, sources and sinks -> jobs
 
-A spec is data: nothing is read but the files named and the folders that a glob looks into.
+A spec is data: nothing is read but the files named, the tables in them, and the folders that a glob looks into.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from wanrun.redaction import hide
 from wanrun.spec.document import read
 from wanrun.spec.expand import Expander, id_mark
 from wanrun.spec.jobs import JobMaker, Shop
-from wanrun.spec.matrix import CASE
+from wanrun.spec.matrix import MATRIX
 from wanrun.spec.nodes import MapNode, ScalarNode
 from wanrun.spec.printed import printed_schema
 from wanrun.spec.report import START, Report
 from wanrun.spec.sinks import Places, SinkMaker
 from wanrun.spec.structure import check_structure
+from wanrun.spec.tables import Tables
 from wanrun.spec.template import MAX_VALUES, TooMuch
 from wanrun.spec.words import id_fault, shown, slug
 
@@ -82,7 +83,8 @@ def load(paths: Sequence[Path], *, catalog: Catalog, providers: Collection[str] 
     specs = [loader.load(path, Path(absolute)) for absolute, path in _distinct(paths).items()]
     for secret in loader.written_out:
         hide(secret)
-    problems = [problem for report in loader.reports for problem in report.problems()]
+    reports = [*loader.reports, *loader.tables.reports]
+    problems = [problem for report in reports for problem in report.problems()]
     return Loaded(tuple(spec for spec in specs if spec), tuple(problems))
 
 
@@ -99,6 +101,7 @@ class _Loader:
 
     def __init__(self, catalog: Catalog, providers: Collection[str]) -> None:
         self.reports: list[Report] = []
+        self.tables = Tables()
         self._shop = Shop(catalog, providers)
         self._places = Places(catalog)
         self._names: dict[str, Position] = {}
@@ -144,7 +147,7 @@ class _Loader:
         root = document.root
         assert isinstance(root, MapNode)
         broken = check_structure(root, report, self._shop.sources)
-        expander = Expander(document, report, name=name, folder=path.parent, broken=broken)
+        expander = Expander(document, report, name=name, folder=path.parent, broken=broken, tables=self.tables)
         sinks = SinkMaker(root.get("sinks"), self._shop.sinks, expander, report, path.parent)
         maker = JobMaker(self._shop, report, name=name, path=path, sinks=sinks)
         jobs: dict[str, Job] = {}
@@ -183,8 +186,9 @@ def _take_id(draft: Draft, taken: dict[str, tuple[MapNode, str]], report: Report
         return
     other, other_case = taken[draft.id]
     if draft.node is other:
-        both = f"{other_case} and {case.removeprefix(CASE)}"
-        words = f'two combinations make the id "{draft.id}" ({both}); add what tells them apart'
+        what = "combinations" if MATRIX in case else "rows"
+        both = f"{other_case} and {case.removeprefix(MATRIX)}"
+        words = f'two {what} make the id "{draft.id}" ({both}); add what tells them apart'
         report.add(id_mark(other), rules.ID_NOT_TELLING(words))
     else:
         where = report.position(id_mark(other))

@@ -35,6 +35,11 @@ class Demands:
         self._fieldwise = model.job.keys() <= _FIELDWISE and "media" not in (properties or ())  # type: ignore[operator]  # a mapping, by the registry
         self._seen: dict[int, tuple[Node, bool]] = {}  # the node is kept, so that its id stays its own
 
+    def fit(self, field: str, node: Node) -> Node:
+        """Return a prompt or the parameters with the types that this model wants for the cells of a CSV table."""
+        part = self._parts[field]
+        return part.fit(node) if part else node
+
     def check_field(self, field: str, node: Node, tell: Tell, *, once: bool) -> bool:
         """Check a prompt or the parameters and say whether nothing is wrong; `once`: the node will come again."""
         if id(node) in self._seen:

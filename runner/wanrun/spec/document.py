@@ -16,6 +16,7 @@ from wanrun.spec import traps
 from wanrun.spec.nodes import Entry, ListNode, MapNode, Mark, Node, ScalarNode, list_of, map_of
 from wanrun.spec.report import START
 from wanrun.spec.scalars import Unreadable, check_text, lines_of, read_plain
+from wanrun.spec.texts import decoded
 from wanrun.spec.words import shown
 
 if TYPE_CHECKING:
@@ -81,14 +82,7 @@ def _text(path: Path) -> str:
     if len(data) > MAX_BYTES:
         words = f"the file is larger than {MAX_BYTES // 1024 // 1024} MiB; split it into several specs"
         raise Unreadable(START, rules.FILE_TOO_LARGE(words))
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as exc:
-        line, column = data.count(b"\n", 0, exc.start), exc.start - data.rfind(b"\n", 0, exc.start)
-        words = "this is not UTF-8 text; save the file as UTF-8"
-        raise Unreadable(Mark(line + 1, column), rules.NOT_UTF8(words)) from exc
-    check_text(text)
-    return text
+    return decoded(data, "a spec")
 
 
 class _Builder:

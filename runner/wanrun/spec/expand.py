@@ -1,4 +1,4 @@
-"""From the document to drafts of jobs: vars, defaults merged under each job, matrix, templates filled in."""
+"""From the document to drafts of jobs: vars, defaults merged under each job, matrix and table, templates filled in."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wanrun import rules
-from wanrun.spec.matrix import NO_MATRIX, Combination, axis_values, combinations, too_many, unnamed_axes
+from wanrun.spec.cells import as_text
+from wanrun.spec.matrix import names_of
+from wanrun.spec.multiple import Multiplier
 from wanrun.spec.nodes import Entry, ListNode, MapNode, ScalarNode, map_of, scalars
-from wanrun.spec.structure import FIELDS, SHARED
-from wanrun.spec.template import BROKEN, LATER, SECRETS, Filler, TemplateError, faults_of, lookups
+from wanrun.spec.structure import FIELDS, OWN_FIELDS, SHARED
+from wanrun.spec.template import BROKEN, LATER, OF_JOBS, SECRETS, Filler, TemplateError, faults_of, lookups
 from wanrun.spec.words import ID_BYTES, id_fault, shown, slug
 
 if TYPE_CHECKING:
@@ -18,11 +20,15 @@ if TYPE_CHECKING:
 
     from wanrun.spec.document import Document
     from wanrun.spec.kinds import Tell
+    from wanrun.spec.matrix import Combination
     from wanrun.spec.nodes import Node, Placed
     from wanrun.spec.report import Report
     from wanrun.spec.structure import Broken
+    from wanrun.spec.tables import Tables
     from wanrun.spec.template import Scope
-    from wanrun.types import JSON
+
+#: Fields in which a CSV cell gets its type only from the model, or from the kind of source.
+_TYPED_LATER = ("prompt", "negative_prompt", "parameters", "media")
 
 
 @dataclass(slots=True)
@@ -42,20 +48,28 @@ class Draft:
         """Say which job a message about a field means, where its place does not: by combination, or by id."""
         if self.combination.case or name not in self.shared:
             return self.combination.case
-        return f'job "{self.id}"'
+        return self.called
+
+    @property
+    def called(self) -> str:
+        """What messages call the job."""
+        return called(self.id, self.combination.case)
 
 
 class Expander:
     """Makes the drafts of one spec."""
 
-    def __init__(self, document: Document, report: Report, *, name: str, folder: Path, broken: Broken) -> None:
+    def __init__(
+        self, document: Document, report: Report, *, name: str, folder: Path, broken: Broken, tables: Tables
+    ) -> None:
         assert isinstance(document.root, MapNode)
-        self._document, self._report, self._folder, self._broken = document, report, folder, broken
+        self._document, self._report, self._broken = document, report, broken
         self._root = document.root
         self._case = ""
         self._filler = Filler(self._fault, position=report.position)
         self._base: dict[str, Any] = {"spec": {"name": name}}
         self._base["vars"] = self._vars()
+        self._multiplier = Multiplier(self._fill_alone, report, folder, tables)
 
     def drafts(self) -> Iterator[Draft]:
         """Yield every job; raises `TooMuch` when templates make too much."""
@@ -80,8 +94,13 @@ class Expander:
 
     def fill_shared(self, node: Node, draft: Draft) -> Node | None:
         """Fill in what several jobs share, such as the options of a sink; as `fill`."""
-        self._case = f'job "{draft.id}"'
+        self._case = draft.called
         return self._filler.fill(node, {**draft.scope, **SECRETS})
+
+    def _fill_alone(self, node: Node) -> Node | None:
+        """Fill in what no single job is asked for: a matrix, or the path of a table."""
+        self._case = ""
+        return self._filler.fill(node, self._base)
 
     def _vars(self) -> dict[str, Any]:
         """Return the vars; each may refer to those above it."""
@@ -99,25 +118,24 @@ class Expander:
         broken = self._broken.get(number, set()) | self._broken.get(-1, set())
         shared = frozenset(key for key in FIELDS if under and key in under and key not in node)
         merged = merge(under, node)
-        axes = self._axes(node, broken)
-        if axes is None or not self._id_names_axes(node, axes):
-            return
-        for combination in combinations(axes) if axes else (NO_MATRIX,):
-            scope = self._base if not axes else {**self._base, "matrix": combination.values}
+        for combination in self._multiplier.combinations(node, broken):
+            scope = {**self._base, **combination.scope}
             yield self._draft(Draft("", node, {}, set(broken), shared, combination, scope), merged)
 
     def _draft(self, draft: Draft, merged: MapNode) -> Draft:
         draft.id = self._id(draft, merged.get("id"))
         draft.scope = {**draft.scope, "job": {"id": draft.id or BROKEN}}
         for name in FIELDS:
-            if name in ("id", "matrix") or (node := merged.get(name)) is None or name in draft.broken:
+            if name in OWN_FIELDS or (node := merged.get(name)) is None or name in draft.broken:
                 continue
             if (value := self.fill(node, draft, name)) is None:
                 draft.broken.add(name)
                 continue
-            draft.fields[name] = value
             if value is not node:
                 draft.made.add(name)
+                if draft.combination.cells and name not in _TYPED_LATER:
+                    value = as_text(value)
+            draft.fields[name] = value
         return draft
 
     def _id(self, draft: Draft, node: Node | None) -> str:
@@ -127,43 +145,16 @@ class Expander:
         made = self.fill(node, draft, "id")
         if not isinstance(made, ScalarNode) or made.value is None:
             return ""
-        text = made.value if isinstance(made.value, str) else shown(made.value)
+        text = str(made.value) if isinstance(made.value, str) else shown(made.value)
         if fault := id_fault(text):
             message = f"the id {shown(text)} cannot be used: {fault}; {_id_advice(node)}"
             self._report.add(made, rules.ID_UNFIT(message), draft.combination.case)
             return ""
         return text
 
-    def _axes(self, node: MapNode, broken: set[str]) -> dict[str, list[JSON]] | None:
-        """Return the axes of a job's matrix, empty without one; None when something is wrong with it."""
-        matrix = node.get("matrix")
-        if matrix is None or "matrix" in broken:
-            return {} if matrix is None else None
-        self._case = ""
-        if not isinstance(made := self._filler.fill(matrix, self._base), MapNode):
-            return None
-        axes = {axis: axis_values(entry.node, self._folder, self._report.add) for axis, entry in made.own()}
-        if fault := too_many(axes):
-            self._report.add(matrix, fault)
-            return None
-        return axes if all(axes.values()) else None
-
-    def _id_names_axes(self, node: MapNode, axes: Mapping[str, object]) -> bool:
-        id_node = node.get("id")
-        if not axes or not isinstance(id_node, ScalarNode):
-            return True
-        try:
-            found = lookups(str(id_node.value))
-        except TemplateError:
-            return False  # reported with all other templates
-        named = {lookup.names[1] for lookup in found if lookup.names[0] == "matrix" and len(lookup.names) > 1}
-        if fault := unnamed_axes(axes, named):
-            self._report.add(id_node, fault)
-        return not fault
-
     def _check_templates(self) -> None:
         """Report what is wrong with a template wherever its job's combination does not matter."""
-        scope = {**self._base, "job": {"id": BROKEN}, "matrix": BROKEN}
+        scope = {**self._base, "job": {"id": BROKEN}, "matrix": BROKEN, "row": BROKEN}
         self._check_below(self._root.get("sinks"), {**scope, **SECRETS})
         self._check_fields(self._root.get("defaults"), scope)
         jobs = self._root.get("jobs")
@@ -172,19 +163,22 @@ class Expander:
                 self._check_job_templates(node)
 
     def _check_job_templates(self, node: MapNode) -> None:
-        matrix = node.get("matrix")
+        matrix, table = node.get("matrix"), node.get("table")
         scope = dict(self._base)
         self._check_below(matrix, scope)
+        self._check_below(table, scope)
         if matrix is not None:
-            axes = dict.fromkeys(matrix.entries, BROKEN) if isinstance(matrix, MapNode) else BROKEN
-            scope["matrix"] = axes
+            names = names_of(matrix)
+            scope["matrix"] = BROKEN if names is None else dict.fromkeys(names, BROKEN)
+        if table is not None:
+            scope["row"] = self._multiplier.columns(table, BROKEN)
         self._check_below(node.get("id"), scope)
         scope["job"] = {"id": BROKEN}
         self._check_fields(node, scope)
 
     def _check_fields(self, node: Node | None, scope: Scope) -> None:
         for key, entry in node.own() if isinstance(node, MapNode) else ():
-            if key not in ("id", "matrix"):
+            if key not in OWN_FIELDS:
                 self._check_below(entry.node, {**scope, **SECRETS} if key == "media" else scope)
 
     def _check_below(self, node: Node | None, scope: Scope) -> None:
@@ -202,6 +196,11 @@ class Expander:
 def id_mark(job: MapNode) -> Placed:
     """Return where the id of a job is written."""
     return job.get("id") or job
+
+
+def called(job: str, case: str) -> str:
+    """Return what messages call a job whose place tells too little: its id, and its combination or row."""
+    return f'job "{job}"' + (f", {case}" if case else "")
 
 
 def tell_of(draft: Draft, name: str, report: Report) -> Tell:
@@ -225,8 +224,10 @@ def merge(under: MapNode | None, over: MapNode) -> MapNode:
 
 
 def _id_advice(node: Node) -> str:
-    if node.templated:
-        return "take the .slug of what it is made of, such as ${{ matrix.clip.slug }}"
     assert isinstance(node, ScalarNode)
+    if node.templated:
+        found = [lookup for lookup in lookups(str(node.value)) if lookup.names[0] in OF_JOBS and len(lookup.names) == 2]
+        example = found[0] if found else "matrix.clip"
+        return f"take the .slug of what it is made of, such as ${{{{ {example}.slug }}}}"
     proposal = slug(str(node.value))
     return f'write "{proposal}"' if 0 < len(proposal.encode()) <= ID_BYTES else "write a shorter one"

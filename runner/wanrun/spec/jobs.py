@@ -9,8 +9,8 @@ from wanrun.spec.demands import WORDS, Demands
 from wanrun.spec.expand import tell_of
 from wanrun.spec.kinds import Kinds
 from wanrun.spec.media import MediaMaker
-from wanrun.spec.nodes import MapNode, ScalarNode
-from wanrun.spec.words import did_you_mean, shown
+from wanrun.spec.nodes import ListNode, MapNode, ScalarNode
+from wanrun.spec.words import did_you_mean, id_fault, shown
 from wanrun.types import NO_OPTIONS, Job, Retries
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class JobMaker:
         self._shop, self._report, self._name, self._path = shop, report, name, path
         self._media = MediaMaker(shop.sources, report, path.parent)
         self._sinks = sinks
+        self._tagged: dict[int, tuple[Node, bool]] = {}  # the node is kept, so that its id stays its own
 
     def make(self, draft: Draft) -> Job | None:
         """Return the job, or None when something is wrong with it; that is reported."""
@@ -57,7 +58,7 @@ class JobMaker:
         provider = self._provider(draft)
         media = self._media.refs(draft, demands) if demands else None
         sinks = self._sinks.refs(draft)
-        if demands is None or not self._words(draft, demands) or draft.broken or not draft.id:
+        if not self._tags(draft) or demands is None or not self._words(draft, demands) or draft.broken or not draft.id:
             return None
         if provider is None or media is None or sinks is None:
             return None
@@ -80,6 +81,8 @@ class JobMaker:
             parameters=parameters.plain() if isinstance(parameters, MapNode) else NO_OPTIONS,
             sinks=sinks,
             retries=_retries(draft.fields.get("retries")),
+            tags=_tags(draft.fields.get("tags")),
+            case=draft.combination.case,
         )
 
     def _demands(self, draft: Draft) -> Demands | None:
@@ -109,10 +112,26 @@ class JobMaker:
             tell_of(draft, "provider", self._report)(node, rules.UNKNOWN_PROVIDER(words))
         return None
 
+    def _tags(self, draft: Draft) -> bool:
+        node = draft.fields.get("tags")
+        if not isinstance(node, ListNode):
+            return True
+        if id(node) not in self._tagged:
+            tell = tell_of(draft, "tags", self._report)
+            faults = [(item, fault) for item in node.items if (fault := id_fault(str(item.plain())))]
+            for item, fault in faults:
+                tell(item, rules.TAG_UNFIT(f"the tag {shown(item.plain())} cannot be used: {fault}"))
+            if "tags" in draft.made:
+                return not faults
+            self._tagged[id(node)] = node, not faults
+        return self._tagged[id(node)][1]
+
     def _words(self, draft: Draft, demands: Demands) -> bool:
         fine = [demands.check_required(draft.fields, draft.broken, draft.node, self._report.add)]
         for field in WORDS:
             if (node := draft.fields.get(field)) is not None:
+                if draft.combination.cells and field in draft.made:
+                    node = draft.fields[field] = demands.fit(field, node)
                 once = field not in draft.made
                 fine.append(demands.check_field(field, node, tell_of(draft, field, self._report), once=once))
         return all(fine) and demands.check_whole(draft.fields, draft.node, self._report.add)
@@ -122,6 +141,10 @@ def _retries(node: Node | None) -> Retries:
     count = node.get("service_fault") if isinstance(node, MapNode) else None
     written = count.plain() if count is not None else None
     return Retries(service_fault=written) if isinstance(written, int) else Retries()
+
+
+def _tags(node: Node | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(item.plain()) for item in node.items)) if isinstance(node, ListNode) else ()
 
 
 def _text(node: Node | None) -> str | None:

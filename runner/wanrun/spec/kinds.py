@@ -71,14 +71,18 @@ class Kinds:
             return None
         return self._short(kind, node, node, kind, tell)
 
+    def fitted(self, chosen: Chosen) -> Chosen:
+        """Return a kind in whose options the cells of a CSV table have the types that the kind's schema wants."""
+        options = self._checker(chosen.kind).fit(chosen.options)
+        assert isinstance(options, MapNode)
+        return Chosen(chosen.kind, options, chosen.at)
+
     def check(self, chosen: Chosen, label: str, tell: Tell, *, templates: bool = False) -> bool:
         """Check the options by the kind's own schema and say whether nothing is wrong."""
         schema, name = self._kinds[chosen.kind].options, dotted(label)
         if takes_secrets(schema):
             self.written_out.update(written_out(chosen.options, schema))
-        if chosen.kind not in self._checkers:
-            self._checkers[chosen.kind] = Checker(schema)
-        faults = list(self._checkers[chosen.kind].faults(chosen.options, name, templates=templates))
+        faults = list(self._checker(chosen.kind).faults(chosen.options, name, templates=templates))
         for at, message, _ in faults:
             tell(at, message)
         stray = list(strays(chosen.options, schema, templates=templates))
@@ -97,6 +101,11 @@ class Kinds:
         """Return where the option stands that says the most: the one that a bare text would give, if it is there."""
         short = self._kinds[chosen.kind].short
         return (chosen.options.get(short) if short else None) or chosen.options
+
+    def _checker(self, kind: str) -> Checker:
+        if kind not in self._checkers:
+            self._checkers[kind] = Checker(self._kinds[kind].options)
+        return self._checkers[kind]
 
     def _with_options(self, kind: str, entry: Entry, label: str, tell: Tell) -> Chosen | None:
         if isinstance(entry.node, MapNode):

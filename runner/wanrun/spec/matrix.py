@@ -1,4 +1,7 @@
-"""The combinations of a job's matrix: every value of every axis with every other, in the order written."""
+"""The combinations of a job's matrix: every value of every axis with every other, in the order written.
+
+Less what `exclude` names, and with what `include` adds; both are read in `including`.
+"""
 
 from __future__ import annotations
 
@@ -8,41 +11,99 @@ import json
 import math
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wanrun import rules
+from wanrun.spec.including import EXCLUDE, INCLUDE, RESERVED, items_of, less_excluded, with_included
 from wanrun.spec.nodes import ListNode, MapNode, ScalarNode
 from wanrun.spec.words import clipped, quoted, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from wanrun.rules import Sentence
     from wanrun.spec.kinds import Tell
-    from wanrun.spec.nodes import Node
+    from wanrun.spec.nodes import Node, Placed
     from wanrun.types import JSON
 
 MAX_JOBS = 100_000  #: of one entry in `jobs`; more is a slip, and would fill the memory
+MAX_COMPARED = 10_000_000  #: combinations times items of `exclude` and `include`, which are compared one by one
+
+MATRIX = "matrix: "  #: how a combination is called in messages
 
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """One value of every axis; `case` names it in messages, empty where there is no matrix."""
+    """What one job of an entry has to itself: names for its templates, and what messages call it."""
 
-    values: Mapping[str, JSON]
-    case: str
-
-
-CASE = "matrix: "  #: how a combination is called in messages
-NO_MATRIX = Combination({}, "")
+    scope: Mapping[str, Any]
+    case: str  #: empty for the only job of an entry
+    cells: bool = False  #: values are texts of a CSV table, whose types depend on where they go
 
 
-def axis_values(node: Node, folder: Path, tell: Tell) -> list[JSON]:
-    """Return the values of one axis, templates filled in already; empty when something is wrong with it."""
+ALONE = Combination({}, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The axes of a matrix with their values, and its combinations."""
+
+    axes: Mapping[str, list[JSON]]
+    found: Iterable[Mapping[str, JSON]]
+
+    def combinations(self) -> Iterator[Combination]:
+        """Yield the combinations, each named by its values of the axes."""
+        for values in self.found:
+            named = {axis: values[axis] for axis in self.axes} or values
+            yield Combination({"matrix": values}, MATRIX + ", ".join(f"{key}={_brief(named[key])}" for key in named))
+
+
+def read_matrix(node: MapNode, folder: Path, tell: Tell) -> Matrix | None:
+    """Return a matrix whose templates are filled in, or None when something is wrong with it; that is told."""
+    faults = 0
+
+    def tell_and_count(at: Placed, sentence: Sentence) -> None:
+        nonlocal faults
+        faults += 1
+        tell(at, sentence)
+
+    own = {axis: entry.node for axis, entry in node.own() if axis not in RESERVED}
+    axes = {axis: _axis_values(each, folder, tell_and_count) for axis, each in own.items()}
+    if fault := _too_many(axes, node):
+        tell_and_count(node, fault)
+    if faults or not all(axes.values()):
+        return None
+    product = (dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values()))
+    if not any(key in node for key in RESERVED):
+        return Matrix(axes, product)
+    found = less_excluded(list(product) if axes else [], node, axes, tell_and_count)
+    found = with_included(found, node, axes, tell_and_count)
+    return None if faults else Matrix(axes, found)
+
+
+def names_of(node: Node) -> dict[str, JSON] | None:
+    """Return the names that templates may use of a matrix as written, without values; None for what is no matrix."""
+    if not isinstance(node, MapNode):
+        return None
+    added = [key for item in items_of(node, INCLUDE) for key, _ in item.own()]
+    return dict.fromkeys([key for key, _ in node.own() if key not in RESERVED] + added)
+
+
+def unnamed_axes(axes: Mapping[str, object], named: set[str]) -> Sentence | None:
+    """Say which axes an id leaves out, or None: jobs that differ only in them would share one name."""
+    if not (missing := [axis for axis in axes if axis not in named]):
+        return None
+    example = "-".join(f"${{{{ matrix.{axis}.slug }}}}" for axis in missing)
+    words = f'the id must name every axis of the matrix; it leaves out {quoted(missing, "and")}: add "{example}"'
+    return rules.ID_MISSES_AXIS(words)
+
+
+def _axis_values(node: Node, folder: Path, tell: Tell) -> list[JSON]:
+    """Return the values of one axis; empty when something is wrong with it."""
     if isinstance(node, MapNode):
         pattern = node.get("glob")
-        return list(_found(pattern, folder, tell)) if isinstance(pattern, ScalarNode) else []
+        return list(_matching(pattern, folder, tell)) if isinstance(pattern, ScalarNode) else []
     if not isinstance(node, ListNode):
         return []
     known: set[str] = set()
@@ -55,7 +116,7 @@ def axis_values(node: Node, folder: Path, tell: Tell) -> list[JSON]:
     return [item.plain() for item in node.items]
 
 
-def _found(pattern: ScalarNode, folder: Path, tell: Tell) -> list[str]:
+def _matching(pattern: ScalarNode, folder: Path, tell: Tell) -> list[str]:
     text = str(pattern.value)
     try:
         # Not Path.glob: it refuses absolute patterns and returns hidden files
@@ -70,32 +131,17 @@ def _found(pattern: ScalarNode, folder: Path, tell: Tell) -> list[str]:
     return paths if os.sep == "/" else [path.replace(os.sep, "/") for path in paths]
 
 
-def combinations(axes: Mapping[str, list[JSON]]) -> Iterator[Combination]:
-    """Yield the product of all axes, the first varying slowest."""
-    for values in itertools.product(*axes.values()):
-        named = dict(zip(axes, values, strict=True))
-        yield Combination(named, _case(named))
-
-
-def too_many(axes: Mapping[str, list[JSON]]) -> Sentence | None:
-    """Say that a matrix makes more jobs than anybody means, or None."""
-    count = math.prod(map(len, axes.values()))
-    if count <= MAX_JOBS:
-        return None
-    return rules.MATRIX_TOO_LARGE(f"this matrix makes {count:,} jobs; at most {MAX_JOBS:,} are allowed")
-
-
-def unnamed_axes(axes: Mapping[str, object], named: set[str]) -> Sentence | None:
-    """Say which axes an id leaves out, or None: jobs that differ only in them would share one name."""
-    if not (missing := [axis for axis in axes if axis not in named]):
-        return None
-    example = "-".join(f"${{{{ matrix.{axis}.slug }}}}" for axis in missing)
-    words = f'the id must name every axis of the matrix; it leaves out {quoted(missing, "and")}: add "{example}"'
-    return rules.ID_MISSES_AXIS(words)
-
-
-def _case(values: Mapping[str, JSON]) -> str:
-    return CASE + ", ".join(f"{axis}={_brief(value)}" for axis, value in values.items())
+def _too_many(axes: Mapping[str, list[JSON]], node: MapNode) -> Sentence | None:
+    """Say that a matrix makes more jobs than anybody means, or takes too long to make, or None."""
+    named = len(items_of(node, INCLUDE))
+    count = (math.prod(map(len, axes.values())) if axes else 0) + named
+    if count > MAX_JOBS:
+        return rules.MATRIX_TOO_LARGE(f"this matrix makes {count:,} jobs; at most {MAX_JOBS:,} are allowed")
+    named += len(items_of(node, EXCLUDE))
+    if count * named > MAX_COMPARED:
+        words = f"{named:,} items of include and exclude are too many for a matrix of {count:,} jobs; use a table"
+        return rules.MATRIX_TOO_LARGE(words)
+    return None
 
 
 def _brief(value: JSON) -> str:

@@ -46,7 +46,7 @@ class MediaMaker:
         tell = tell_of(draft, "media", self._report)
         items = [self._typed(item, demands) for item in (node.items if isinstance(node, ListNode) else [])]
         typed = [item for item in items if item]
-        refs = [ref for media_type, entry in typed if (ref := self._ref(media_type, entry, tell))]
+        refs = [ref for media_type, entry in typed if (ref := self._ref(media_type, entry, draft, tell))]
         if len(typed) < len(items):  # one of them may have been meant for what would be missing
             return None
         places = [(media_type, entry.key) for media_type, entry in typed]
@@ -64,9 +64,12 @@ class MediaMaker:
             return None
         return own[0] if demands.media_limits(own[0][0], own[0][1].key, self._report.add) else None
 
-    def _ref(self, media_type: str, entry: Entry, tell: Tell) -> MediaRef | None:
+    def _ref(self, media_type: str, entry: Entry, draft: Draft, tell: Tell) -> MediaRef | None:
         chosen = media_value(entry.node, media_type, self._sources, tell)
+        if chosen and draft.combination.cells:
+            chosen = self._sources.fitted(chosen)
         if not chosen or not self._sources.check(chosen, f"{media_type}.{chosen.kind}", tell):
             return None
         at = self._report.position(self._sources.main_option(chosen))
-        return MediaRef(media_type, chosen.kind, self._sources.plain(chosen), self._folder, at)
+        case = draft.combination.case if "media" in draft.made else ""
+        return MediaRef(media_type, chosen.kind, self._sources.plain(chosen), self._folder, at, case)

@@ -62,14 +62,14 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def check_text(text: str, at: Placed | None = None) -> None:
+def check_text(text: str, at: Placed | None = None, *, what: str = "a spec") -> None:
     """Raise `Unreadable` for a character that text may not hold, at its place in a file or at a given place."""
     if not (found := _UNPRINTABLE.search(text)):
         return
     if at is None:
         before = _LINE_END.split(text[: found.start()])
         at = Mark(len(before), len(before[-1]) + 1)
-    words = f"the character U+{ord(found.group()):04X} may not stand in a spec; leave it out"
+    words = f"the character U+{ord(found.group()):04X} may not stand in {what}; leave it out"
     raise Unreadable(at, rules.CONTROL_CHARACTER(words))
 
 

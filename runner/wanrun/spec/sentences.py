@@ -14,6 +14,7 @@ from referencing.exceptions import Unresolvable
 
 from wanrun import rules
 from wanrun.spec.allowed import EXAMPLE_CHARACTERS, allowed
+from wanrun.spec.cells import Fitter
 from wanrun.spec.nodes import ListNode, MapNode, ScalarNode, scalars
 from wanrun.spec.quick import quick
 from wanrun.spec.sealing import takes_secrets
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
     from wanrun.rules import Rule, Sentence
-    from wanrun.spec.nodes import Node, Placed
+    from wanrun.spec.nodes import Node, Placed, Plain
     from wanrun.types import JSON
 
 #: A fault: where, what, and the path to the value that is wrong.
@@ -68,6 +69,7 @@ class Checker:
         self._schema = schema
         self._validator = _Validator(dict(schema), registry=Registry())
         self._quick = quick(schema)
+        self._fitter = Fitter(schema, self._takes)
 
     def part(self, name: str) -> Checker | None:
         """Return the checker of one property, which may still refer to the whole schema's definitions."""
@@ -78,6 +80,16 @@ class Checker:
         part._validator = self._validator.evolve(schema=properties[name])
         part._quick = quick(properties[name])
         return part
+
+    def fit(self, node: Node) -> Node:
+        """Return a node in which the cells of a CSV table have the types that the schema wants."""
+        return self._fitter.fit(node, self._validator.schema)
+
+    def _takes(self, part: Mapping[str, Any], value: Plain) -> bool:
+        try:
+            return bool(self._validator.evolve(schema=part).is_valid(value))
+        except Unresolvable:
+            return True  # nothing can be told; `faults` says why
 
     def faults(self, node: Node, name: Naming, *, templates: bool = False) -> Iterator[Fault]:
         """Yield what is wrong with a node; `templates` leaves out values whose templates are not filled in yet."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from wanrun import rules
 from wanrun.errors import WanrunError
+from wanrun.spec.expand import called
 from wanrun.spec.kinds import Chosen
 from wanrun.spec.nodes import ListNode, MapNode, node_of
 from wanrun.spec.report import START
@@ -95,8 +96,10 @@ class SinkMaker:
         if not isinstance(options, MapNode):
             return None
         made = Chosen(chosen.kind, options, chosen.at)
+        if draft.combination.cells:
+            made = self._kinds.fitted(made)
         label = f"sinks.{name}.{chosen.kind}"
-        if not self._kinds.check(made, label, lambda at, message: self._report.add(at, message, f'job "{draft.id}"')):
+        if not self._kinds.check(made, label, lambda at, message: self._report.add(at, message, draft.called)):
             return None
         return self._new(name, made)
 
@@ -118,7 +121,7 @@ class Places:
             try:
                 place = self._catalog.sink(sink.kind).place(sink, job)
             except WanrunError as exc:
-                report.add(sink.position, rules.PLACE_REFUSED(f"sinks.{sink.name}: {exc}"), f'job "{job.id}"')
+                report.add(sink.position, rules.PLACE_REFUSED(f"sinks.{sink.name}: {exc}"), called(job.id, job.case))
                 continue
             self._take(sink, place, job, report)
 

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from wanrun.spec.report import Report
     from wanrun.types import JSON
 
-FIELDS = ("id", "model", "provider", "retries", "prompt", "negative_prompt", "media", "parameters", "sinks", "matrix")
+#: The fields of a job, first those that say which jobs an entry makes, and so are no defaults.
+OWN_FIELDS = ("id", "matrix", "table")
+FIELDS = (
+    *OWN_FIELDS, "model", "provider", "retries", "prompt", "negative_prompt", "media", "parameters", "sinks", "tags",
+)  # fmt: skip
 SHARED = ("retries",)  #: fields that may stand at the top of a spec too, below `defaults` for every job
 
 #: The fields of each job that are wrong, by its number, and under -1 those of `defaults`; "" stands for the whole.
@@ -67,7 +71,9 @@ def check_structure(root: MapNode, report: Report, sources: Kinds) -> Broken:
     for number, job in _job_maps(root):
         _check_texts(job, report)
         fields = broken.setdefault(number, set())
-        if number < 0 or "matrix" in job or "media" in fields:  # else the second pass sees the media, and surely
+        if (
+            number < 0 or "matrix" in job or "table" in job or "media" in fields
+        ):  # else the second pass sees the media, and surely
             _check_media(job, report, sources, fields)
     return broken
 

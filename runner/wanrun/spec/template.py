@@ -23,11 +23,8 @@ if TYPE_CHECKING:
 MAX_VALUES = 3_000_000  #: that the templates of one spec make
 MAX_CHARACTERS = 100_000  #: of a text that templates make, so that a few lines cannot fill the memory
 
-ROOTS = ("vars", "matrix", "job", "spec", "secret")
-#: Words of the language that name nothing yet, with what to say to those who try.
-NOT_OFFERED = {
-    "row": "row is a row of a table, and tables are not offered",
-}
+ROOTS = ("vars", "matrix", "row", "job", "spec", "secret")
+OF_JOBS = {"matrix": "matrix", "row": "table"}  #: roots that only some jobs offer, and the key that makes them
 #: What the options of sources and sinks may name besides; whether an option takes a secret is for its kind to say.
 SECRETS: Mapping[str, Any] = {"secret": {}}
 MISPLACED = "a secret may stand only in an option that takes one"
@@ -44,6 +41,15 @@ BROKEN: Any = object()
 LATER: Any = object()  #: a var that is defined further down
 
 Scope: TypeAlias = "Mapping[str, Any]"
+
+
+class Columns(dict[str, Any]):
+    """What a row of a table offers to templates, and where its columns are named."""
+
+    def __init__(self, values: Any, where: str) -> None:
+        super().__init__(values)
+        self.where = where
+
 
 _TEMPLATE = re.compile(r"\$(\$\{\{)|\$\{\{(.*?)\}\}|(\$\{\{)", re.DOTALL)
 _NAMES = re.compile(r"\s*([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)\s*", re.ASCII)
@@ -168,7 +174,8 @@ def _step(value: Any, path: str, name: str, index: int) -> Any:
                 if near
                 else did_you_mean("", [f"{path}.{key}" for key in value], "known")
             )
-            raise TemplateError(rules.TEMPLATE_UNDEFINED(f"{path}.{name} is not defined{hint}"), index)
+            where = f" in {value.where}" if isinstance(value, Columns) else ""
+            raise TemplateError(rules.TEMPLATE_UNDEFINED(f"{path}.{name} is not defined{where}{hint}"), index)
         found = value[name]
         if found is LATER:
             words = f"{path}.{name} is defined further down; a var can refer only to those above it"
@@ -188,12 +195,10 @@ def _step(value: Any, path: str, name: str, index: int) -> Any:
 
 
 def _unknown_root(root: str, scope: Scope) -> Sentence:
-    if root in NOT_OFFERED:
-        return rules.TEMPLATE_NOT_HERE(NOT_OFFERED[root])
     if root == "secret":
         return rules.SECRET_MISPLACED(f"{MISPLACED}, of a source or sink")
-    if root == "matrix" and "job" in scope:
-        return rules.TEMPLATE_NOT_HERE(f"{root} cannot be used here, as the job has no matrix")
+    if root in OF_JOBS and "job" in scope:
+        return rules.TEMPLATE_NOT_HERE(f"{root} cannot be used here, as the job has no {OF_JOBS[root]}")
     if root in ROOTS:
         return rules.TEMPLATE_NOT_HERE(f"{root} cannot be used here; known here: {', '.join(scope)}")
     return rules.TEMPLATE_UNDEFINED(f"{root} is not defined{did_you_mean(root, scope, 'known here')}")

@@ -1,0 +1,45 @@
+"""Reads the text files that specs name besides media: bounded, regular files only, UTF-8, no control characters."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+from wanrun import rules
+from wanrun.spec.nodes import Mark
+from wanrun.spec.scalars import Unreadable, check_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class NoFile(Exception):
+    """Why there is nothing to read at a path, as a clause; caught inside this package."""
+
+
+def file_bytes(path: Path, max_bytes: int) -> bytes:
+    """Return what a regular file holds, or one byte more than `max_bytes` of it; raises `NoFile`."""
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # a pipe may never end, and opening one may hang
+            raise NoFile(f"this is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}; name one file")
+        with path.open("rb") as file:
+            return file.read(max_bytes + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise NoFile("no such file (paths start at the folder of the file that names them)") from None
+    except OSError as exc:
+        raise NoFile(f"cannot be read ({exc.strerror or exc})") from exc
+    except ValueError as exc:  # NUL, or half of a character
+        raise NoFile("this cannot be a path") from exc
+
+
+def decoded(data: bytes, what: str) -> str:
+    """Return the text of a file that is `what`; raises `Unreadable` at what is not UTF-8, or may not stand in it."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        line, column = data.count(b"\n", 0, exc.start), exc.start - data.rfind(b"\n", 0, exc.start)
+        words = "this is not UTF-8 text; save the file as UTF-8"
+        raise Unreadable(Mark(line + 1, column), rules.NOT_UTF8(words)) from exc
+    check_text(text, what=what)
+    return text
