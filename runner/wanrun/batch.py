@@ -128,10 +128,16 @@ def plan_batch(
 def _priced(plan: Plan, batch: Batch, project: Project) -> Plan:
     """Return the plan with what a task for each job costs at most, and what is made of its files."""
     price_at = cache(project.price)
+    known: dict[tuple[object, ...], Money | None] = {}
 
     def cost(job: Job) -> Money | None:
         price = price_at(job.provider, job.model)
-        return price.of_job(job, batch.seconds) if price else None
+        if price is None:
+            return None
+        key = (job.provider, job.model, *price.key_of_job(job, batch.seconds))
+        if key not in known:
+            known[key] = price.of_job(job, batch.seconds)
+        return known[key]
 
     def fitted(job: Job) -> tuple[Fitted, ...]:
         found = (batch.fitted.get((media_key(ref), job.model)) for ref in job.media) if batch.fitted else ()

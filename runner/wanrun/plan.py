@@ -92,21 +92,24 @@ def make_plan(
     the same fingerprint under another address.
     """
     entries = list(entries)
-    marks = {job.address: fingerprint(job, _identities_of(job, identities)) for job in jobs}
+    known = [(job, _identities_of(job, identities)) for job in jobs]
+    marked = [(job, mine, fingerprint(job, mine)) for job, mine in known]
+    marks = {job.address: mark for job, _, mark in marked}
     by_key = {(entry.address, entry.fingerprint): entry for entry in entries}
     versions = Counter(entry.address for entry in entries)
     movable = _movable(entries, marks, loaded=loaded, root=root)
     return Plan(
         tuple(
-            _plan_job(job, identities, by_key, versions, movable, catalog=catalog, root=root, retry_failed=retry_failed)
-            for job in jobs
+            _plan_job(*each, by_key, versions, movable, catalog=catalog, root=root, retry_failed=retry_failed)
+            for each in marked
         )
     )
 
 
 def _plan_job(
     job: Job,
-    identities: Mapping[str, Identity],
+    mine: tuple[Identity, ...],
+    mark: str,
     by_key: Mapping[tuple[str, str], Entry],
     versions: Mapping[str, int],
     movable: Mapping[str, list[Entry]],
@@ -115,8 +118,6 @@ def _plan_job(
     root: Path,
     retry_failed: bool,
 ) -> PlannedJob:
-    mine = _identities_of(job, identities)
-    mark = fingerprint(job, mine)
     destinations = destinations_of(job, catalog, root=root)
     entry = by_key.get((job.address, mark))
     if movable.get(mark) and (entry is None or entry.gives_way):
