@@ -40,6 +40,7 @@ jobs:
     f"  - {{id: {name}, prompt: prompt of {name}, media: [{{video: https://example.com/{name}.mp4}}]}}\n"
     for name in ("fine", "refused", "failed", "anew", "found", "held", "taken")
 )
+SPEC += "  - {id: below, prompt: prompt of below, media: [{video: {job: failed}}]}\n"
 
 
 def names_in(schema: dict[str, Any]) -> list[str]:

@@ -62,6 +62,10 @@ LINES: dict[EventName, tuple[dict[str, Any], str | None]] = {
         {"message": "create: no answer in 60 s"},
         "spring/coat: held: create: no answer in 60 s. A task may exist, so nothing is sent again",
     ),
+    EventName.JOB_BLOCKED: (
+        {"message": "spring/night, which it chains from, is failed: no"},
+        "spring/coat: blocked: spring/night, which it chains from, is failed: no",
+    ),
     EventName.JOB_LOST: (
         {"message": "the service no longer keeps it"},
         "spring/coat: lost: the service no longer keeps it",

@@ -87,7 +87,7 @@ def test_the_built_in_plugins_come_by_entry_points() -> None:
     """Our own plugins are found as anybody's are, and sorted by name."""
     catalog = load_catalog()
 
-    assert list(catalog.sources) == ["file", "http", "url"]
+    assert list(catalog.sources) == ["file", "http", "job", "url"]
     assert list(catalog.sinks) == ["folder"]
     assert list(catalog.models) == ["wan2.7-videoedit"]
     assert catalog.observers() == []
@@ -111,18 +111,18 @@ def test_a_secret_that_no_spec_could_give_is_the_plugin_s_mistake(token: dict[st
         load_catalog(plugins=[sources(safe=SourceKind(options=options, build=cast("Any", object)))])
 
 
-def test_without_entry_points_only_the_models_of_the_core_are_there() -> None:
+def test_without_entry_points_only_what_the_core_has_is_there() -> None:
     """Tests and programs can say exactly what there is."""
     catalog = load_catalog(entry_points=False)
 
-    assert (catalog.sources, catalog.sinks, list(catalog.models)) == ({}, {}, ["wan2.7-videoedit"])
+    assert (list(catalog.sources), catalog.sinks, list(catalog.models)) == (["job"], {}, ["wan2.7-videoedit"])
 
 
 def test_an_installed_plugin_is_found(install: Install) -> None:
     """A distribution with an entry point offers its kinds beside ours."""
     install("good", GOOD)
 
-    assert list(load_catalog().sources) == ["file", "http", "url", "vault"]
+    assert list(load_catalog().sources) == ["file", "http", "job", "url", "vault"]
 
 
 def test_loading_imports_nothing_heavy() -> None:

@@ -7,10 +7,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from wanrun import rules
+from wanrun.chains import in_order, upstream_of, upstreams
 from wanrun.digests import Digests
 from wanrun.errors import SettingsError, SpecError
 from wanrun.fingerprint import media_key
 from wanrun.inputs import check_inputs
+from wanrun.money import most_seconds, result_seconds
 from wanrun.plan import Plan, identify, make_plan, references
 from wanrun.project import check_name
 from wanrun.spec import load
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from wanrun.ledger import Entry
     from wanrun.media import MediaFacts
     from wanrun.money import Money
+    from wanrun.plan import PlannedJob
     from wanrun.project import Project
     from wanrun.spec import Spec
     from wanrun.types import Fitted, Identity, Job, MediaRef
@@ -126,18 +129,40 @@ def plan_batch(
 
 
 def _priced(plan: Plan, batch: Batch, project: Project) -> Plan:
-    """Return the plan with what a task for each job costs at most, and what is made of its files."""
+    """Return the plan with what a task for each job is billed for and costs at most, and what is made of its files."""
     price_at = cache(project.price)
+    by_address = {planned.job.address: planned for planned in plan.jobs}
+    others_need = {address for planned in plan.jobs for address in upstreams(planned.job)}
+    made: dict[str, float | None] = {}  # how long a result is that another job chains from, or will be at most
 
-    def cost(job: Job) -> Money | None:
+    def length_of(ref: MediaRef) -> float | None:
+        upstream = upstream_of(ref)
+        return batch.seconds(ref) if upstream is None else made[upstream]
+
+    for job in in_order(planned.job for planned in plan.jobs):
+        planned, model = by_address[job.address], project.catalog.models[job.model]
         price = price_at(job.provider, job.model)
-        return price.of_job(job, batch.seconds) if price else None
+        by_address[job.address] = replace(
+            planned,
+            seconds=most_seconds(job, model, length_of),
+            cost=price.of_job(job, length_of) if price else None,
+            fitted=_fitted(job, batch),
+        )
+        if job.address in others_need:
+            known = _known_seconds(planned)
+            made[job.address] = result_seconds(job, model, length_of) if known is None else known
+    return Plan(tuple(by_address[planned.job.address] for planned in plan.jobs))
 
-    def fitted(job: Job) -> tuple[Fitted, ...]:
-        found = (batch.fitted.get((media_key(ref), job.model)) for ref in job.media) if batch.fitted else ()
-        return tuple(each for each in found if each is not None)
 
-    return Plan(tuple(replace(each, cost=cost(each.job), fitted=fitted(each.job)) for each in plan.jobs))
+def _fitted(job: Job, batch: Batch) -> tuple[Fitted, ...]:
+    found = (batch.fitted.get((media_key(ref), job.model)) for ref in job.media) if batch.fitted else ()
+    return tuple(each for each in found if each is not None)
+
+
+def _known_seconds(planned: PlannedJob) -> float | None:
+    """Return how long a job's result is, if it is here."""
+    result = planned.entry.result if planned.entry is not None else None
+    return result.usage.output_seconds if result is not None and result.usage is not None else None
 
 
 def identify_batch(batch: Batch, project: Project) -> Mapping[str, Identity | Problem]:

@@ -34,13 +34,12 @@ class Offers(Generic[T]):
     """The offers of one sort by name; a name belongs to the plugin that brings it."""
 
     sort: str  #: for messages: source, sink, model
-    reserved: Mapping[str, Origin] = field(default_factory=dict)
     _offers: dict[str, T] = field(default_factory=dict)
     _origins: dict[str, Origin] = field(default_factory=dict)
 
     def add(self, name: str, offer: T, origin: Origin) -> None:
         """Keep one offer; raises `PluginError` that cites both plugins for a name that is taken."""
-        other = self.reserved.get(name) or self._origins.get(name)
+        other = self._origins.get(name)
         if other is not None:
             raise origin.error(
                 f'it offers the {self.sort} "{name}", which {other} offers already; remove one of the two'

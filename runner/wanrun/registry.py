@@ -16,6 +16,7 @@ import pluggy
 
 from wanrun import hookspecs
 from wanrun.catalog import Catalog
+from wanrun.chains import CHAIN, KIND
 from wanrun.errors import PluginError, WanrunError
 from wanrun.guards import Origin
 from wanrun.hookspecs import Objection
@@ -77,6 +78,7 @@ def installed_plugins() -> list[InstalledPlugin]:
         name="wanrun",
         package="wanrun",
         version=metadata.version("wanrun"),
+        sources={KIND: CHAIN},
         models=tuple(model.name for model in shipped_models()),
     )
     found = [_surveyed(point) for point in sorted(metadata.entry_points(group=GROUP))]
@@ -97,7 +99,7 @@ def _surveyed(point: metadata.EntryPoint) -> InstalledPlugin:
     own = set(catalog.models) - {model.name for model in shipped_models()}
     return replace(
         plugin,
-        sources=catalog.sources,
+        sources={name: kind for name, kind in catalog.sources.items() if kind is not CHAIN},
         sinks=catalog.sinks,
         models=tuple(sorted(own)),
         observes=loaded.has("wanrun_observers"),
@@ -176,7 +178,8 @@ def _imported(point: metadata.EntryPoint, origin: Origin) -> object:
 
 
 def _catalog(plugins: _Plugins) -> Catalog:
-    sources: Offers[SourceKind] = Offers("source", reserved={"job": CORE})  # `{job: id}` is the core's own: a chain
+    sources: Offers[SourceKind] = Offers("source")
+    sources.add(KIND, CHAIN, CORE)
     sinks: Offers[SinkKind] = Offers("sink")
     models: Offers[Model] = Offers("model")
     for model in shipped_models():

@@ -163,6 +163,11 @@ OSS_LINK = Rule("oss-link", "An object in OSS is named by its bucket and key.")
 OPTIONS_NOT_MAPPING = Rule("options-not-mapping", "The options of a kind are a mapping, or its short form.")
 NO_SHORT_FORM = Rule("no-short-form", "The options of a kind without a short form are a mapping.")
 
+# Chains
+UNKNOWN_JOB = Rule("unknown-job", "The job that a chain names is one of the specs of the command.")
+CHAIN_CIRCLE = Rule("chain-circle", "A chain does not lead back to the job that it starts from.")
+CHAIN_UNFIT = Rule("chain-unfit", "A chain stands where the model takes a video.")
+
 # Sinks
 UNKNOWN_SINK = Rule("unknown-sink", "A sink that a job names is one of the spec's.")
 PLACE_REFUSED = Rule("place-refused", "A sink takes the place that its options name.")

@@ -13,6 +13,7 @@ import trio
 
 from wanrun.audience import Audience
 from wanrun.batch import load_batch, plan_batch
+from wanrun.chained import with_chains
 from wanrun.client import Client
 from wanrun.consent import ask_first, make_budget
 from wanrun.digests import Digests
@@ -149,10 +150,11 @@ class Run:
             return Plan(())
         entries = ledger.entries()
         whole = plan_batch(batch, identified, entries, self.project, retry_failed=self.retry_failed)
-        plan = select(whole, self.selection)
+        chosen = select(whole, self.selection)
+        plan = with_chains(chosen, artifacts=self.project.artifacts, now=self.world.now())
         if self.promised is not None:
             self._keep_promise(self.promised, make_forecast(plan, batch, self.project, ledger, entries), batch, ledger)
-        self._notes += refuse_vetoed(plan, batch, self.project.catalog)
+        self._notes += refuse_vetoed(plan, self.project.catalog)
         return plan
 
     def _keep_promise(self, promised: Planned, forecast: Forecast, batch: Batch, ledger: Ledger) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wanrun.catalog import Catalog
+from wanrun.chains import CHAIN, KIND
 from wanrun.errors import SinkError
 from wanrun.hookspecs import SinkKind, SourceKind
 from wanrun.models import Model, shipped_models
@@ -43,6 +44,7 @@ def build_catalog(**models: Model) -> Catalog:
         "camera": SourceKind(options=options("number", number={"type": "integer", "minimum": 0}), build=no_source),
         "file": SourceKind(options=options("path", path=TEXT), build=no_source, short="path"),
         "http": SourceKind(options=options("url", url=TEXT, key=TEXT), build=no_source, short="url"),
+        KIND: CHAIN,
         "url": SourceKind(options=options("url", url=TEXT), build=no_source, short="url"),
     }
     folder: Any = Folder

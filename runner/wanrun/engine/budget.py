@@ -7,7 +7,7 @@ jobs are not reordered to use up what is left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import trio
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wanrun.engine.work import OpenJob, Work
     from wanrun.ledger import Entry, Ledger
     from wanrun.money import Price
-    from wanrun.types import Usage
+    from wanrun.types import MediaRef, Usage
 
 #: A run finds out what came of these, and may free some of what is set aside for them.
 _UNSETTLED = (
@@ -70,6 +70,13 @@ class Budget:
         self.news = trio.Event()  # something that money was set aside for has ended, or the line has moved
         self._line: list[OpenJob] = []  # what is to be reserved for, in the order of the specs
         ledger.appraise(prices)
+
+    def priced(self, job: OpenJob, length_of: Callable[[MediaRef], float | None]) -> OpenJob:
+        """Return a job with what it costs at most, now that the length of its media is known; see `Price.of_job`."""
+        price = self._prices(job.provider, job.model)
+        if price is None or job.planned is None:
+            return job
+        return replace(job, planned=replace(job.planned, cost=price.of_job(job.planned.job, length_of)))
 
     def tell(self) -> None:
         """Wake those that wait for room: something may have become cheaper."""

@@ -22,7 +22,7 @@ from wanrun.spec.document import read
 from wanrun.spec.expand import Expander, id_mark
 from wanrun.spec.jobs import JobMaker, Shop
 from wanrun.spec.matrix import MATRIX
-from wanrun.spec.nodes import MapNode, ScalarNode
+from wanrun.spec.nodes import ListNode, MapNode, ScalarNode
 from wanrun.spec.printed import printed_schema
 from wanrun.spec.report import START, Report
 from wanrun.spec.sinks import Places, SinkMaker
@@ -32,7 +32,7 @@ from wanrun.spec.template import MAX_VALUES, TooMuch
 from wanrun.spec.words import id_fault, shown, slug
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from wanrun.catalog import Catalog
     from wanrun.spec.document import Document
@@ -81,6 +81,7 @@ def load(paths: Sequence[Path], *, catalog: Catalog, providers: Collection[str] 
     """
     loader = _Loader(catalog, providers)
     specs = [loader.load(path, Path(absolute)) for absolute, path in _distinct(paths).items()]
+    loader.check_chains()
     for secret in loader.written_out:
         hide(secret)
     reports = [*loader.reports, *loader.tables.reports]
@@ -111,11 +112,13 @@ class _Loader:
         self.reports.append(report)
         document = read(path, report)
         if document is None:
+            self._shop.chains.unread()
             return None
         if not isinstance(document.root, MapNode):
             what = shown(document.root.plain())
             words = f"a spec is a mapping that starts with version: 1; this is {what}"
             report.add(document.root, rules.SPEC_NOT_MAPPING(words))
+            self._shop.chains.unread()
             return None
         name = self._name(document.root, path, report)
         jobs = self._jobs(document, report, name, absolute)
@@ -125,6 +128,10 @@ class _Loader:
     def written_out(self) -> set[str]:
         """Secrets that stand in the specs themselves."""
         return self._shop.sources.written_out | self._shop.sinks.written_out
+
+    def check_chains(self) -> None:
+        """Report what is wrong between the jobs of all specs; to be called when the last one is loaded."""
+        self._shop.chains.check()
 
     def _name(self, root: MapNode, path: Path, report: Report) -> str:
         """Return the spec's name; one that cannot be used or is taken is reported."""
@@ -163,9 +170,16 @@ class _Loader:
             report.add(START, rules.TEMPLATE_TOO_MUCH(words))
         if len(jobs) < drafts and not len(report):
             raise AssertionError(f"{path}: a job was lost without a word")
+        self._shop.chains.read(name, taken.keys(), whole=_is_whole(root, taken))
         for job in jobs.values():
             self._places.check(job, report)
         return list(jobs.values())
+
+
+def _is_whole(root: MapNode, taken: Mapping[str, tuple[MapNode, str]]) -> bool:
+    """Say whether every job of a spec has given its ids, or some may be missing."""
+    nodes, named = root.get("jobs"), {id(node) for node, _ in taken.values()}
+    return "" not in taken and isinstance(nodes, ListNode) and all(id(node) in named for node in nodes.items)
 
 
 def _budget(root: MapNode, report: Report) -> SpecBudget | None:
