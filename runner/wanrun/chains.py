@@ -71,6 +71,9 @@ def result_identity(fingerprint: str) -> Identity:
 
 def in_order(jobs: Iterable[Job]) -> list[Job]:
     """Return jobs with each behind those that it chains from, and otherwise as they come."""
+    jobs = list(jobs)
+    if not any(ref.kind == KIND for job in jobs for ref in job.media):  # most specs, and there may be many jobs
+        return jobs
     known = {job.address: job for job in jobs}
     entered: set[str] = set()
     ordered: dict[str, Job] = {}
