@@ -534,6 +534,21 @@ async def test_a_task_that_failed_by_the_service_is_made_anew_from_the_same(
     assert sim.billed() == {"prompt of first": 1, "prompt of second": 1}
 
 
+async def test_a_link_that_the_service_cannot_read_is_not_tried_again(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """After a failure that may pass, the file itself is sent."""
+    words = "Failed to download http://127.0.0.1/results/1.mp4"
+    fault = {"fail": {"code": "InvalidParameter", "message": words}}
+    sim = simulate(faults=[{"on": "create", "nth": 2, "do": fault}])
+
+    outcome = await sim.run(chain(sim, {"first": "", "second": "first"}))
+
+    tasks = [task for task in sim.account.tasks.values() if task.prompt == "prompt of second"]
+    assert outcome.exit_code == 0
+    assert [str(task.media[0]["url"]).partition(":")[0] for task in tasks] == ["http", "oss"]
+
+
 async def test_each_is_made_from_the_very_bytes(simulate: Simulate, autojump_clock: MockClock) -> None:
     """Of results that differ, the one that is uploaded is that of the job above."""
     sim = simulate()

@@ -149,7 +149,8 @@ async def hand_on(job: OpenJob, ref: MediaRef, work: Work, upload: Upload) -> Me
     is_there = artifact.is_there()
     if is_there:
         await work.world.to_thread(_check, job, ref, artifact.path, work)
-    if (link := await _link(entry, result, work, is_needed=not is_there)) is not None:
+    has_failed = is_there and work.ledger.service_faults(job.entry) > 0  # it may be the link that cannot be read
+    if not has_failed and (link := await _link(entry, result, work, is_needed=not is_there)) is not None:
         return MediaUrl(link, result.link_gone_at)
     if not is_there or not await work.world.to_thread(_is_whole, artifact):
         raise SourceError(f"nothing was paid: {gone(entry.address, entry, work.artifacts)}")
