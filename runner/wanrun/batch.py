@@ -13,6 +13,7 @@ from wanrun.errors import SettingsError, SpecError
 from wanrun.fingerprint import media_key
 from wanrun.inputs import check_inputs
 from wanrun.money import most_seconds, result_seconds
+from wanrun.permits import forbidden_in
 from wanrun.plan import Plan, identify, make_plan, references
 from wanrun.project import check_name
 from wanrun.spec import load
@@ -59,7 +60,8 @@ def load_batch(paths: Sequence[Path], project: Project) -> Batch:
     loaded = load(paths, catalog=project.catalog, providers=project.settings.providers)
     report = check_inputs(loaded.jobs, project.catalog)
     budget = project.settings.budget
-    if problems := [*loaded.problems, *report.problems, *_budget_problems(loaded.specs, project)]:
+    forbidden = forbidden_in(loaded.jobs, project.settings.allow)
+    if problems := [*loaded.problems, *forbidden, *report.problems, *_budget_problems(loaded.specs, project)]:
         raise SpecError(_in_file_order(problems, paths))
     for name, money in (("max_cost", budget.max_cost), ("confirm_above", budget.confirm_above)):
         if money is not None:

@@ -24,7 +24,7 @@ from wanrun.models import shipped_models
 from wanrun.offers import Offers, checked_model, checked_sink, checked_source, items, pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from wanrun.events import Event
     from wanrun.hookspecs import SinkKind, SourceKind, Submission
@@ -34,8 +34,12 @@ GROUP = hookspecs.PROJECT  #: the group of entry points that plugins use
 CORE = Origin("wanrun", "the core")
 
 
-def load_catalog(*, plugins: Iterable[object] = (), entry_points: bool = True) -> Catalog:
+def load_catalog(
+    *, plugins: Iterable[object] = (), entry_points: bool = True, only: Collection[str] | None = None
+) -> Catalog:
     """Return what all plugins offer: the installed ones, unless `entry_points` is off, and the ones given.
+
+    Of the installed ones, where `only` is given, just those are imported whose entry points it names.
 
     A plugin is a module or any other object with functions marked `wanrun.hookimpl`. The order of installation makes
     no difference. Raises `PluginError` for one that cannot be imported or that offers something unusable, and when
@@ -45,6 +49,8 @@ def load_catalog(*, plugins: Iterable[object] = (), entry_points: bool = True) -
     for plugin in plugins:
         loaded.add(plugin, Origin(getattr(plugin, "__name__", type(plugin).__name__), "given by the program"))
     for point in sorted(metadata.entry_points(group=GROUP)) if entry_points else ():
+        if only is not None and point.name not in only:
+            continue
         origin = _origin(point)
         loaded.add(_imported(point, origin), origin)
     return _catalog(loaded)
