@@ -196,6 +196,8 @@ class Job:
             if process.poll() is None:
                 process.kill()
             process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
         lines = (line.partition("=") for line in outputs.read_text().splitlines())
         self.outputs[step.get("id", name)] = {key: value for key, _, value in lines}
         self.outcomes[name] = "success" if process.returncode == 0 else "failure"
