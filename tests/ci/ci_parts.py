@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
-from processes import COMMAND
+from processes import COMMAND, Child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -325,3 +325,20 @@ def comments() -> Iterator[Comments]:
 def lose_the_machine(process: subprocess.Popen[str]) -> None:
     """Kill a step and all that it has started, at once."""
     os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def service(folder: Path, *args: str) -> Iterator[str]:
+    """Serve an emulator and give its base URL."""
+    folder.mkdir(exist_ok=True)
+    words = ("emulator", "--port", "0", "--edit", "none", "--folder", "service", *(args or ("--speed", "100000")))
+    child = Child(
+        subprocess.Popen(
+            [*COMMAND, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+        )
+    )
+    try:
+        yield child.line().split()[-1]
+    finally:
+        child.signal(signal.SIGTERM)
+        child.end()

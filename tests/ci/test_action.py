@@ -6,13 +6,12 @@ import json
 import os
 import signal
 import subprocess
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from ci_parts import BRANCH, SPEC, WANRUN, Job, Repository, comments, git, lose_the_machine
+from ci_parts import BRANCH, SPEC, WANRUN, Job, Repository, comments, git, lose_the_machine, service
 
-from processes import COMMAND, Child, statement, wait_until
+from processes import COMMAND, statement, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,23 +24,6 @@ FIRST = {"command": "apply", "first-run": "true", **KEY}
 APPLY = {"command": "apply", **KEY}
 PLAN = {"command": "plan"}
 WHO = "https://github.example.com/someone/edits/actions/runs/{}, attempt 1"
-
-
-@contextmanager
-def service(folder: Path, *args: str) -> Iterator[str]:
-    """Serve an emulator and give its base URL."""
-    folder.mkdir(exist_ok=True)
-    words = ("emulator", "--port", "0", "--edit", "none", "--folder", "service", *(args or ("--speed", "100000")))
-    child = Child(
-        subprocess.Popen(
-            [*COMMAND, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
-        )
-    )
-    try:
-        yield child.line().split()[-1]
-    finally:
-        child.signal(signal.SIGTERM)
-        child.end()
 
 
 @pytest.fixture
