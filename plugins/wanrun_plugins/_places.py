@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -44,21 +45,21 @@ def place_of(sink: SinkRef, job: Job) -> Place:
         raise SinkError(f"{_shown(written)}: the name of a result ends with {' or '.join(SUFFIXES)}")
     if len(os.fsencode(name + SIDECAR_SUFFIX)) > MAX_PART_BYTES:
         raise SinkError(f"{_shown(written)}: the name is too long; give at most {MAX_PART_BYTES - 5} bytes")
-    root, below = _root(sink)
+    root, below = _root(str(sink.options.get("path", DEFAULT_FOLDER)), sink.folder, sink.sandbox)
     return Place(root, (*below, *folders), name)
 
 
-def _root(sink: SinkRef) -> tuple[Path, tuple[str, ...]]:
-    """Return the folder that is trusted, and the folders below it that are not."""
-    written = str(sink.options.get("path", DEFAULT_FOLDER))
+@lru_cache(maxsize=1024)
+def _root(written: str, folder: Path, sandbox: Path | None) -> tuple[Path, tuple[str, ...]]:
+    """Return the folder that is trusted, and the folders below it that are not; the same for most jobs of a batch."""
     if _CONTROL.search(written):
         raise SinkError(f"{_shown(written)}: a path has no control characters")
-    if sink.sandbox is None:
-        return Path(os.path.normpath(sink.folder / written)), ()
+    if sandbox is None:
+        return Path(os.path.normpath(folder / written)), ()
     inner = PurePath(written)
     if ".." in inner.parts:
-        raise SinkError(f"{_shown(written)}: with --emulator results stay in {sink.sandbox}; write a path without ..")
-    return Path(os.path.normpath(sink.sandbox)), inner.relative_to(inner.anchor).parts
+        raise SinkError(f"{_shown(written)}: with --emulator results stay in {sandbox}; write a path without ..")
+    return Path(os.path.normpath(sandbox)), inner.relative_to(inner.anchor).parts
 
 
 def _parts(written: str) -> list[str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from wanrun.ledger import Entry
     from wanrun.media import MediaFacts
-    from wanrun.money import Money
+    from wanrun.money import Money, Price
     from wanrun.plan import PlannedJob
     from wanrun.project import Project
     from wanrun.spec import Spec
@@ -136,10 +136,17 @@ def _priced(plan: Plan, batch: Batch, project: Project) -> Plan:
     by_address = {planned.job.address: planned for planned in plan.jobs}
     others_need = {address for planned in plan.jobs for address in upstreams(planned.job)}
     made: dict[str, float | None] = {}  # how long a result is that another job chains from, or will be at most
+    costs: dict[tuple[object, ...], Money | None] = {}  # the same for many jobs
 
     def length_of(ref: MediaRef) -> float | None:
         upstream = upstream_of(ref)
         return batch.seconds(ref) if upstream is None else made[upstream]
+
+    def cost(job: Job, price: Price) -> Money | None:
+        key = (job.provider, job.model, *price.key_of_job(job, length_of))
+        if key not in costs:
+            costs[key] = price.of_job(job, length_of)
+        return costs[key]
 
     for job in in_order(planned.job for planned in plan.jobs):
         planned, model = by_address[job.address], project.catalog.models[job.model]
@@ -147,7 +154,7 @@ def _priced(plan: Plan, batch: Batch, project: Project) -> Plan:
         by_address[job.address] = replace(
             planned,
             seconds=most_seconds(job, model, length_of),
-            cost=price.of_job(job, length_of) if price else None,
+            cost=cost(job, price) if price else None,
             fitted=_fitted(job, batch),
         )
         if job.address in others_need:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from wanrun.types import SecretName, SecretTemplate
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from wanrun.types import JSON, Identity, Job, MediaRef, SinkRef
 
 FINGERPRINT_VERSION = "1"
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 PROMPT_CHARACTERS = 5000  #: of a prompt that the service keeps, and so echoes
 
 
@@ -42,7 +44,16 @@ def prompt_key(job: Job) -> str:
 
 def media_key(ref: MediaRef) -> str:
     """Return what two references that are certainly the same input have in common."""
-    return digest({"kind": ref.kind, "options": dict(ref.options), "folder": str(ref.folder)})
+    try:
+        return _media_key(ref.kind, str(ref.folder), *((name, type(each), each) for name, each in ref.options.items()))
+    except TypeError:  # an option that is a list or a mapping
+        return digest({"kind": ref.kind, "options": dict(ref.options), "folder": str(ref.folder)})
+
+
+@lru_cache(maxsize=1 << 15)
+def _media_key(kind: str, folder: str, *options: tuple[str, type, JSON]) -> str:
+    """Do it once for a reference that is looked at again and again; `True` and 1 are equal, and their types are not."""
+    return digest({"kind": kind, "options": {name: each for name, _, each in options}, "folder": folder})
 
 
 def options_digest(sink: SinkRef, place: str) -> str:
@@ -55,11 +66,16 @@ def options_digest(sink: SinkRef, place: str) -> str:
 
 def digest(value: Mapping[str, JSON]) -> str:
     """Return the SHA-256, in hex, of a mapping's canonical JSON: sorted keys, no spaces, whole floats as integers."""
-    text = json.dumps(_whole(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = _CANONICAL.encode(_whole(value))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def _whole(value: object) -> object:
+    if type(value) in _AS_THEY_ARE:  # mostly; a secret is a text too, but of another type
+        return value
     if isinstance(value, SecretTemplate):  # by its names, so that one with a new value is the same
         return {"secret": [{"name": part.name} if isinstance(part, SecretName) else part for part in value.parts]}
     if isinstance(value, float) and value.is_integer():

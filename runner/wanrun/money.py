@@ -101,6 +101,11 @@ class Price:
             return None
         return self._of(seconds, job.parameters.get("resolution", self.model.defaults.get("resolution")))
 
+    def key_of_job(self, job: Job, length_of: Callable[[MediaRef], float | None]) -> tuple[object, ...]:
+        """Return what jobs have in common that cost the same at this price."""
+        asked = (repr(job.parameters.get("resolution")), repr(job.parameters.get("duration")))
+        return (*asked, *((ref.type, length_of(ref)) for ref in job.media))
+
     def of_usage(self, usage: Usage) -> Money:
         """Return what a task has cost that used this."""
         resolution = None if usage.resolution is None else f"{usage.resolution}P"

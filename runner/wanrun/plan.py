@@ -108,6 +108,7 @@ def make_plan(
             _plan_job(
                 job,
                 media[job.address],
+                marks[job.address],
                 by_key,
                 versions,
                 movable,
@@ -123,6 +124,7 @@ def make_plan(
 def _plan_job(
     job: Job,
     mine: tuple[Identity, ...],
+    mark: str,
     by_key: Mapping[tuple[str, str], Entry],
     versions: Mapping[str, int],
     movable: Mapping[str, list[Entry]],
@@ -131,7 +133,6 @@ def _plan_job(
     root: Path,
     retry_failed: bool,
 ) -> PlannedJob:
-    mark = fingerprint(job, mine)
     destinations = destinations_of(job, catalog, root=root)
     entry = by_key.get((job.address, mark))
     if movable.get(mark) and (entry is None or entry.gives_way):

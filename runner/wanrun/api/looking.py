@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from wanrun.project import Setup, open_project
 from wanrun.selection import Selection, select
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from os import PathLike
 
     from wanrun.forecast import Forecast
@@ -29,7 +31,8 @@ def load(paths: Sequence[str | PathLike[str]], setup: Setup | None = None) -> Ba
 
     Raises `SpecError` with every problem, and `SettingsError` or `PluginError`.
     """
-    return load_batch([Path(path) for path in paths], open_project(setup or Setup()))
+    with _uncollected():
+        return load_batch([Path(path) for path in paths], open_project(setup or Setup()))
 
 
 def plan(
@@ -61,18 +64,19 @@ def forecast(
     for a run that shall do this or nothing.
     """
     project = open_project(setup or Setup())
-    batch = load_batch([Path(path) for path in paths], project)
-    identified = identify_batch(batch, project)
-    with _ledger_of(project) as ledger:
-        entries = ledger.entries()
-        whole = plan_batch(batch, identified, entries, project, retry_failed=retry_failed)
-        selection = selection or Selection()
-        chosen = with_chains(select(whole, selection), artifacts=project.artifacts, now=time.time())
-        found = make_forecast(chosen, batch, project, ledger, entries)
-        if plan_file is not None:
-            promise = promise_of(found, batch, project, ledger, selection=selection, retry_failed=retry_failed)
-            write_plan(Path(plan_file), promise, now=time.time())
-        return found
+    selection = selection or Selection()
+    with _uncollected():
+        batch = load_batch([Path(path) for path in paths], project)
+        identified = identify_batch(batch, project)
+        with _ledger_of(project) as ledger:
+            entries = ledger.entries()
+            whole = plan_batch(batch, identified, entries, project, retry_failed=retry_failed)
+            chosen = with_chains(select(whole, selection), artifacts=project.artifacts, now=time.time())
+            found = make_forecast(chosen, batch, project, ledger, entries)
+            if plan_file is not None:
+                promise = promise_of(found, batch, project, ledger, selection=selection, retry_failed=retry_failed)
+                write_plan(Path(plan_file), promise, now=time.time())
+    return found
 
 
 def _ledger_of(project: Project) -> Ledger:
@@ -86,3 +90,16 @@ def entries_of(project: Project) -> list[Entry]:
     """Return the entries of the project's ledger; none where there is no ledger yet."""
     with _ledger_of(project) as ledger:
         return ledger.entries()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Make objects without looking for circles among them: ten thousand jobs stay until the end, and have none."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

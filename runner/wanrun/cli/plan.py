@@ -96,14 +96,11 @@ def _say_text(found: api.Forecast) -> None:
         (job.address, job.planned.state, job.planned.action, "; ".join(filter(None, _remarks(job))))
         for job in found.jobs
     ]
-    lines = table(rows).splitlines()
-    for job, line in zip(found.jobs, lines, strict=True):
-        say(line)
-        for text in _below(job):
-            say(f"    {text}")
     if not found.jobs:
         say("no jobs")
         return
+    lines = zip(table(rows).splitlines(), map(_below, found.jobs), strict=True)
+    say("\n".join(text for line, below in lines for text in (line, *(f"    {each}" for each in below))))
     actions = ", ".join(f"{count} {action}" for action, count in action_counts(found).items())
     cost = f"; at most {money_words(found.total)} to submit" if found.total.cost else ""
     say(f"\n{counted(len(found.jobs), 'job')}: {actions}{cost}")
