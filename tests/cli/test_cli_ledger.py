@@ -94,6 +94,18 @@ def test_after_a_rebuild_nothing_is_paid_or_delivered_again(project: Project, st
     assert project.wanrun("ledger", "check", "--deep", "--emulator").exit_code == 0
 
 
+def test_a_rebuilt_ledger_knows_what_has_changed_since(project: Project) -> None:
+    """Sidecars hold the words of a job, so the next plan can show the difference."""
+    delivered(project, "one")
+    lose_the_ledger(project)
+    project.wanrun(*REBUILD)
+    spec = project.spec("one", prompt="another prompt of {}")
+
+    plan = project.wanrun("plan", spec, "--emulator")
+
+    assert plan.stdout.splitlines()[1] == "    prompt: {+another+} prompt of one", plan
+
+
 def test_a_sink_that_is_added_after_a_rebuild_is_delivered_to_without_paying(project: Project) -> None:
     """The artifact store has every result again."""
     spec = delivered(project, "one")

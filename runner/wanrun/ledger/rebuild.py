@@ -180,7 +180,7 @@ class Rebuilding:
         entry = self._enter(first)
         if (before := self._ledger.entry(entry).attempt) is not None:
             self._ledger.ended(before.id, AttemptState.DISMISSED, _ANOTHER)
-        attempt = self._ledger.intend(entry, prompt_key=prompt_key(_job(first)))
+        attempt = self._ledger.intend(entry, prompt_key=prompt_key(_job(first)), asked={"job": dict(first.words)})
         self._ledger.accepted(attempt, task_id=first.task_id, request_id=None)
         self._ledger.succeeded(attempt, usage=first.usage, started_at=None, ended_at=None)
         self._ledger.fetched(attempt, self._kept(first))

@@ -12,6 +12,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from wanrun.types import Usage
@@ -60,6 +61,7 @@ class Sidecar:
     sink: str | None
     kind: str | None
     options: Mapping[str, Any]
+    words: Mapping[str, Any]  #: of the job, as far as they are told: model, prompts, parameters; for people
 
     @property
     def result(self) -> Path:
@@ -145,7 +147,16 @@ def _sidecar(path: Path, facts: Mapping[str, Any]) -> Sidecar:
         sink=_text(sink, "name") if sink else None,
         kind=_text(sink, "kind") if sink else None,
         options=sink.get("options", {}),
+        words={key: facts[key] for key, kinds in _WORDS.items() if key in facts and isinstance(facts[key], kinds)},
     )
+
+
+_WORDS: Mapping[str, Any] = {
+    "model": str,
+    "prompt": (str, NoneType),
+    "negative_prompt": (str, NoneType),
+    "parameters": dict,
+}
 
 
 def _text(facts: Mapping[str, Any], key: str, form: re.Pattern[str] | None = None) -> str:
