@@ -2,7 +2,7 @@
 #
 #   make demo    a small batch against the embedded emulator: no key, no network, no cost
 #   make test    the whole test suite
-#   make bench   measure everything again, in about thirteen minutes, and write docs/performance.md
+#   make bench   measure everything again, in about a quarter of an hour, and write docs/performance.md
 #   make chaos   prove again what is promised about money and results, and write docs/reliability.md
 #   make check   formatting, lint, types, import layers and the quick tests, in under a minute
 

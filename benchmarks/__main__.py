@@ -1,6 +1,6 @@
 """Measure: all benchmarks, or those named. Writes one result file each, and then the page that shows them.
 
-python -m benchmarks                 # everything, about thirteen minutes
+python -m benchmarks                 # everything, about a quarter of an hour
 python -m benchmarks starting pace   # some
 python -m benchmarks --tiny --results DIR  # just enough to see that they work; writes no page
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import machine, render, sizes
 
-NAMES = ("starting", "uploading", "pace", "unlimited", "limited")
+NAMES = ("starting", "planning", "uploading", "pace", "unlimited", "limited")
 
 
 def main() -> None:

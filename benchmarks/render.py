@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
+AIMED_JOBS = 10_000  #: that are to be planned in three seconds
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "performance.md"
 
 
@@ -74,11 +75,21 @@ def _aims(found: dict[str, Found]) -> str:
         _aim("places idle while jobs wait", 1, pace["uneven_tasks"]["idle_share"] * 100, "%", 2),
         _aim("`wanrun --help` over bare Python", 150, over_python(seconds, "help") * 1000, "ms", 0),
         _aim(f"`validate` of {start['matrix_jobs']:,} jobs", 2, median(seconds["validate"]), "s", 2),
+        *(_plan_aims(found["planning"])),
         _aim(f"memory that a {upload['upload_mb']} MB upload adds", 8, added(upload, "wanrun"), "MiB", 1),
     ]
     return "## Aims\n\n" + table(
         ["", "at most", "measured", ""], [(*cells, "" if met else "missed") for *cells, met in rows]
     )
+
+
+def _plan_aims(found: Found) -> list[tuple[str, str, str, bool]]:
+    known = next(each for each in found["sizes"] if each["jobs"] == AIMED_JOBS)
+    seconds, peak = median(known["plan"]["seconds"]), known["plan"]["peak_mib"]
+    return [
+        _aim(f"`plan` of {AIMED_JOBS:,} jobs that the ledger knows", 3, seconds, "s", 2),
+        _aim("its peak memory", 200, peak, "MiB", 0),
+    ]
 
 
 def _aim(what: str, most: float, measured: float, unit: str, digits: int) -> tuple[str, str, str, bool]:
@@ -206,6 +217,34 @@ def _starting(found: Found) -> str:
     return "## At the prompt\n\n" + table(["", "s", "s over bare Python", "starts"], rows)
 
 
+def _planning(found: Found) -> str:
+    rows = [
+        (
+            f"{each['jobs']:,}",
+            *(
+                cell
+                for name in ("validate", "plan")
+                for cell in (
+                    f"{median(each[name]['seconds']):.2f}",
+                    f"{each[name]['cpu_seconds'] / each['jobs'] * 1000:.3f}",
+                    f"{each[name]['peak_mib']:.0f}",
+                )
+            ),
+        )
+        for each in found["sizes"]
+    ]
+    heads = ["jobs", "`validate` s", "CPU ms a job", "peak MiB", "`plan` s", "CPU ms a job", "peak MiB"]
+    return f"""\
+## Before a run
+
+A matrix of jobs, and a ledger in which all of them are done: what `validate` and `plan` take from their start to their
+end. Where *CPU ms a job* stays, the time grows as the jobs do; in the first row a good part of it is start-up. Both
+are one thread that waits for nothing, so on an idle machine the wall seconds are those of the CPU; this one had a load
+of {found["machine"]["load_average"]:g}.
+
+{table(heads, rows)}"""
+
+
 def _uploading(found: Found) -> str:
     rows = [
         (name, f"{peaks['small_mib']:.1f}", f"{peaks['large_mib']:.1f}", f"{added(found, name):.1f}")
@@ -224,6 +263,7 @@ PARTS: dict[str, Callable[[Found], str]] = {
     "limited": lambda found: f"{_limited(found)}\n\n{_minutes(found)}",
     "pace": _pace,
     "starting": _starting,
+    "planning": _planning,
     "uploading": _uploading,
 }
 
@@ -239,10 +279,10 @@ def _how(found: dict[str, Found]) -> str:
 
     make bench
 
-installs the project with its development tools, measures for about thirteen minutes, and writes the result files and
-this page. `python -m benchmarks NAME` measures one part. Nothing leaves the machine. These figures are from a machine
-with {machine["processors"]} processors ({machine["processor"]}), {machine["memory_gib"]} GiB, {machine["system"]}, \
-Python {machine["python"]}, SQLite {machine["sqlite"]}:
+installs the project with its development tools, measures for about a quarter of an hour, and writes the result files
+and this page. `python -m benchmarks NAME` measures one part. Nothing leaves the machine. These figures are from a
+machine with {machine["processors"]} processors ({machine["processor"]}), {machine["memory_gib"]} GiB, \
+{machine["system"]}, Python {machine["python"]}, SQLite {machine["sqlite"]}:
 
 {table(["part", "measured at", "load average before", "took s"], rows)}"""
 

@@ -19,6 +19,7 @@ class Size:
     uneven_jobs: int = 500  #: in virtual time, for idle places
     starts: int = 10
     matrix_jobs: int = 10_000
+    planned_jobs: tuple[int, ...] = (1_000, 10_000, 100_000)
     upload_mb: int = 100
 
 
@@ -34,5 +35,6 @@ TINY = Size(
     uneven_jobs=10,
     starts=1,
     matrix_jobs=20,
+    planned_jobs=(20, 40),
     upload_mb=1,
 )
