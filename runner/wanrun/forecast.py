@@ -304,7 +304,8 @@ def _budget_obstacles(jobs: Sequence[JobForecast], caps: Iterable[_Cap]) -> Iter
                 f"{cap.words} is {cap.most}, which leaves {left}: enough for {fit} of {len(mine)} jobs to submit, "
                 f"and not for {first.address}, which may cost {first.planned.cost}"
             )
-            key = f"{cap.words}, which is enough for {fit} of {len(mine)} jobs"
+            whose = "of all" if cap.spec is None else f"of the spec {cap.spec}"
+            key = f"budget.max_cost {whose}, which is enough for {fit} of {len(mine)} jobs"
             yield Obstacle(what="budget", words=words, key=key, exit_code=ExitCode.STOPPED_BY_BUDGET)
 
 

@@ -11,6 +11,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ class Planned:
     """A plan file, read."""
 
     file: Path
-    specs: tuple[Path, ...]  #: absolute
+    specs: tuple[Path, ...]  #: from the working directory, if they are below it
     selection: Selection
     retry_failed: bool
     promise: Mapping[str, Any]
@@ -107,14 +108,16 @@ def _settings(project: Project) -> dict[str, JSON]:
     settings = project.settings
     kept = {each.name: getattr(settings, each.name) for each in fields(settings) if each.name not in _NO_SETTINGS}
     found: dict[str, JSON] = {}
-    _flatten("", json.loads(json.dumps(kept, default=_plain)), found)
+    _flatten("", json.loads(json.dumps(kept, default=partial(_plain, project))), found)
     return found
 
 
 _NO_SETTINGS = ("root", "file", "written")
 
 
-def _plain(value: object) -> object:
+def _plain(project: Project, value: object) -> object:
+    if isinstance(value, Path):
+        return project.recorded(value)
     if is_dataclass(value) and not isinstance(value, (Money, type)):
         return {each.name: getattr(value, each.name) for each in fields(value)}
     return str(value)
@@ -180,8 +183,14 @@ def _planned(path: Path, promise: Mapping[str, Any], project: Project) -> Planne
         dict.items(promise[part])
     for job in promise["jobs"].values():
         dict.items(job["facts"])
-    specs = tuple(project.settings.root / spec for spec in promise["specs"])
+    specs = tuple(_from_here(project.settings.root / spec) for spec in promise["specs"])
     return Planned(path, specs, Selection(**chosen), bool(retry_failed), promise)
+
+
+def _from_here(path: Path) -> Path:
+    """Return a path as a person in this folder would write it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 # Comparing

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cli_parts import FAST, HEAD, SETTINGS
+from cli_parts import FAST, HEAD, SETTINGS, Project
 
 from media_files import make_video, png
 from wanrun import Identity, MediaRef, Position
@@ -18,8 +19,6 @@ from wanrun.digests import FILE_NAME, Digests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from cli_parts import Project
 
 MEDIA = Path(__file__).parents[2] / "specs" / "media"
 POLICY = Path(__file__).with_name("policy_plugin.py")
@@ -381,6 +380,26 @@ def test_a_plan_against_the_service_is_none_for_the_emulator(project: Project) -
     said = project.wanrun("run", "--plan", "plan.json", *FAST)
 
     assert "  ledger: path was .wanrun/ledger.db, and is .wanrun/emulator/ledger.db" in said.stderr.splitlines(), said
+
+
+def test_a_plan_is_the_same_in_another_checkout(
+    project: Project, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One machine plans on a pull request, another applies it: where the project lies is no part of a promise."""
+    toml = f'{SETTINGS}[budget]\nmax_cost = "30 CNY"\n[secrets]\nfolder = "mounted"\n'
+    project.write("wanrun.toml", toml)
+    spec = project.spec("one", "two")
+    text = (project.folder / spec).read_text().replace("version: 1\n", 'version: 1\nbudget: {max_cost: "25 CNY"}\n')
+    project.write(spec, text)
+    project.wanrun("plan", spec, "--emulator", "--out", "plan.json")
+    other = Project(tmp_path_factory.mktemp("other") / "project", project.capture)
+    shutil.copytree(project.folder, other.folder)
+    monkeypatch.chdir(other.folder)
+
+    run = other.wanrun("run", "--plan", "plan.json", *FAST)
+
+    assert run.exit_code == 5, run  # as the plan has said: there is no room for the second job
+    assert "1 done, 1 new; 1 task submitted" in run.stdout
 
 
 @pytest.mark.parametrize(
