@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from wanrun import rules
 from wanrun.money import Money
 from wanrun.redaction import hide
+from wanrun.spec.cases import located
 from wanrun.spec.document import read
 from wanrun.spec.expand import Expander, id_mark
 from wanrun.spec.jobs import JobMaker, Shop
@@ -201,7 +202,8 @@ def _take_id(draft: Draft, taken: dict[str, tuple[MapNode, str]], report: Report
     other, other_case = taken[draft.id]
     if draft.node is other:
         what = "combinations" if MATRIX in case else "rows"
-        both = f"{other_case} and {case.removeprefix(MATRIX)}"
+        written = str(draft.node.plain()["id"])
+        both = f"{located(other_case, written)} and {located(case, written).removeprefix(MATRIX)}"
         words = f'two {what} make the id "{draft.id}" ({both}); add what tells them apart'
         report.add(id_mark(other), rules.ID_NOT_TELLING(words))
     else:

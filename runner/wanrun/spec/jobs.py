@@ -85,7 +85,7 @@ class JobMaker:
             sinks=sinks,
             retries=_retries(draft.fields.get("retries")),
             tags=_tags(draft.fields.get("tags")),
-            case=draft.combination.case,
+            case=str(draft.combination.case),
         )
 
     def _demands(self, draft: Draft) -> Demands | None:

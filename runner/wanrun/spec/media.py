@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from wanrun import rules
 from wanrun.chains import FORMAT, KIND
+from wanrun.spec.cases import located
 from wanrun.spec.expand import tell_of
 from wanrun.spec.kinds import media_value
 from wanrun.spec.nodes import ListNode, MapNode
@@ -71,7 +72,8 @@ class MediaMaker:
             chosen = self._sources.fitted(chosen)
         if not chosen or not self._sources.check(chosen, f"{media_type}.{chosen.kind}", tell):
             return None
-        at = self._report.position(self._sources.main_option(chosen))
+        main = self._sources.main_option(chosen)
+        at = self._report.position(main)
         options = self._sources.plain(chosen)
         if chosen.kind == KIND:
             if not demands.takes(FORMAT, media_type):
@@ -79,7 +81,7 @@ class MediaMaker:
                 tell(chosen.at, rules.CHAIN_UNFIT(words))
                 return None
             options = {"id": self._address(str(options["id"]))}
-        case = draft.combination.case if "media" in draft.made else ""
+        case = str(located(draft.combination.case, getattr(main, "made_of", ""))) if "media" in draft.made else ""
         return MediaRef(media_type, chosen.kind, options, self._folder, at, case)
 
     def _address(self, job: str) -> str:
