@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,26 @@ def test_the_service_gets_what_was_made(project: Project, batch: str) -> None:
     sidecar = json.loads((project.folder / ".wanrun/emulator/delivered/out/shot.mp4.json").read_text())
 
     assert sidecar["usage"]["input_seconds"] == pytest.approx(3.0, abs=0.05)
+
+
+LOOK = """
+import sys
+from wanrun.cli import run_app
+code = run_app(sys.argv[1:])
+print("loaded", sorted({"av", "PIL", "cv2"} & set(sys.modules)), code)
+"""
+
+
+@pytest.mark.parametrize("command", [("validate",), ("plan",), ("run", *FAST)], ids=lambda command: command[0])
+def test_no_decoder_is_loaded_but_in_the_process_that_makes_the_file(
+    project: Project, batch: str, command: tuple[str, ...]
+) -> None:
+    """Neither to check and to plan, nor to carry out."""
+    words = [sys.executable, "-c", LOOK, command[0], batch, *command[1:]]
+
+    said = subprocess.run(words, cwd=project.folder, capture_output=True, text=True, check=True)
+
+    assert said.stdout.splitlines()[-1] == "loaded [] 0"
 
 
 def test_a_plain_sidecar_is_what_it_was(project: Project) -> None:
