@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -50,8 +51,11 @@ def require_media(what: str) -> None:
         raise MissingExtra(f"{what} with PyAV", extra="media")
 
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM)  #: what ends the process without saying anything about the file
+
+
 class GivenUp(Exception):
-    """Nobody waits for it any more; nothing was made."""
+    """Nobody waits for it any more, or somebody has stopped it; nothing was made."""
 
 
 class Shelf:
@@ -123,6 +127,7 @@ class Shelf:
             stderr=subprocess.DEVNULL,
             cwd=part.parent,
             env={name: value for name, value in os.environ.items() if name in _PYTHON + _SYSTEM},
+            start_new_session=True,  # Ctrl-C is for the run, which lets go of it then
         )
         try:
             said = self._end_of(process, is_given_up)
@@ -132,6 +137,8 @@ class Shelf:
         answer = _answer(said)
         if process.returncode == 0 and answer.get("format") in SUFFIXES:
             return answer["format"]
+        if -process.returncode in _STOPPING:
+            raise GivenUp
         raise _Failed(answer.get("why") or f"the decoder ended with {process.returncode}")
 
     def _end_of(self, process: subprocess.Popen[bytes], is_given_up: Callable[[], bool]) -> bytes:
