@@ -317,6 +317,18 @@ def test_the_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
     wait_until(lambda: not children())
 
 
+def test_the_sound_of_a_cut_ends_no_later_than_its_pictures(tmp_path: Path) -> None:
+    """What the service counts are the longer of the two; ten seconds are the most that it takes."""
+    path = make_video(tmp_path / "a.mp4", seconds=12, sound=True)
+
+    whole, part = made(path), made(path, trim(1, 4))
+
+    assert [(probe(film).seconds or 99) <= most for film, most in ((whole, 10), (part, 3))] == [True, True]
+    with av.open(str(part)) as film:
+        heard = sum(frame.samples for frame in film.decode(audio=0)) / film.streams.audio[0].rate
+    assert heard == pytest.approx(3, abs=0.3)
+
+
 @pytest.mark.parametrize(("span", "frames"), [((3.5, 8.25), 23), ((0, 2), 10), ((0.1, 3.1), 14)])
 def test_a_cut_is_no_longer_than_was_asked_for(tmp_path: Path, span: tuple[float, float], frames: int) -> None:
     """The price counts the seconds that are asked for; no frame is shown beyond them, if the model takes that."""
