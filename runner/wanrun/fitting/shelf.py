@@ -89,6 +89,7 @@ class Shelf:
         except (ProbeError, Unfit) as exc:
             raise SourceError(f"{name} {exc}") from exc
         if recipe.is_empty:
+            _check_bytes(path, key, name)
             return path
         require_media(f"{name} is {recipe}")
         with self._part(stem) as part:
@@ -96,8 +97,7 @@ class Shelf:
                 made_format = self._make(path, part, recipe, is_given_up)
             except _Failed as exc:
                 raise SourceError(f"{name} cannot be {recipe}: {one_line(str(exc))[:WORDS_CHARACTERS]}") from exc
-            if f"sha256:{checksum(path)}" != key:
-                raise SourceError(f"{name} changed while something was made of it; run again")
+            _check_bytes(path, key, name)
             return _shelved(part, self._folder / f"{stem}{SUFFIXES[made_format]}")
 
     @contextmanager
@@ -159,6 +159,16 @@ class Shelf:
 
 class _Failed(Exception):
     """The process made nothing; says why."""
+
+
+def _check_bytes(path: Path, key: str, name: str) -> None:
+    """Raise `SourceError` for a file that is not the one that the plan has seen."""
+    try:
+        digest_now = checksum(path)
+    except OSError as exc:
+        raise SourceError(f"{name}: {exc.strerror or exc}") from exc
+    if f"sha256:{digest_now}" != key:
+        raise SourceError(f"{name} changed since the plan; run again to submit it as it is now")
 
 
 def _figures(limits: MediaLimits) -> dict[str, JSON]:
