@@ -33,7 +33,7 @@ from wanrun.registry import load_catalog
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from wanrun import Delivery, SinkRef
+    from wanrun import Delivery, Notice, SinkRef
 
     Install = Callable[..., None]
 
@@ -467,6 +467,39 @@ async def test_mistakes_of_a_sink_name_the_plugin() -> None:
         await sink.deliver(anything, anything)
 
     assert str(raised.value).endswith("https://example.com/b?...")
+
+
+class OddNotifier:
+    """A notifier that forgot to be async."""
+
+    def notify(self, notice: Notice, ctx: Any) -> Any:
+        return "sent"
+
+
+class Both(OddSink):
+    """A sink that takes files and hears of events."""
+
+    async def notify(self, notice: Notice, ctx: Any) -> Any:
+        return 404
+
+
+async def test_a_kind_of_sink_may_take_files_hear_of_events_or_both() -> None:
+    """By the methods of what it builds; mistakes of `notify` name the plugin, and what it returns is of no matter."""
+    builds: dict[str, Any] = {"files": OddSink, "events": OddNotifier, "both": Both, "nothing": object}
+    kinds = {name: SinkKind(options=OPTIONS, build=build) for name, build in builds.items()}
+    catalog = load_catalog(plugins=[plugin(wanrun_sinks=lambda: kinds)])
+    anything: Any = SimpleNamespace()
+    heard = {name: catalog.notifier(name) for name in ("files", "events", "both")}
+
+    assert [catalog.takes_files(name) for name in heard] == [True, False, True]
+    assert heard["files"] is None
+    assert heard["events"] is not None
+    assert heard["both"] is not None
+    await heard["both"].notify(anything, anything)
+    with pytest.raises(PluginError, match='its sink "events" failed in notify: TypeError'):
+        await heard["events"].notify(anything, anything)
+    with pytest.raises(PluginError, match=r"which is neither a wanrun\.Sink nor a wanrun\.Notifier"):
+        catalog.notifier("nothing")
 
 
 def test_errors_that_explain_themselves_pass() -> None:

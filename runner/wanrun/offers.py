@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
-from wanrun.guards import GuardedSink, GuardedSource
-from wanrun.hookspecs import Sink, SinkKind, Source, SourceKind
+from wanrun.guards import GuardedSource, guarded_sink
+from wanrun.hookspecs import SinkKind, Source, SourceKind
 from wanrun.models import Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from wanrun.guards import Origin
+    from wanrun.hookspecs import Notifier, Sink
     from wanrun.types import JSON
 
 T = TypeVar("T")
@@ -109,12 +110,10 @@ def _build_source(build: Callable[[], Source], label: str, origin: Origin) -> So
     return GuardedSource(built, label, origin)
 
 
-def _build_sink(build: Callable[[], Sink], label: str, origin: Origin) -> Sink:
+def _build_sink(build: Callable[[], Sink | Notifier], label: str, origin: Origin) -> Sink | Notifier:
     with origin.guard(f"{label} cannot be built"):
         built = build()
-    if not isinstance(built, Sink):
-        raise origin.error(f"{label} builds {built!r:.60}, which is not a wanrun.Sink")
-    return GuardedSink(built, label, origin)
+    return guarded_sink(built, label, origin)
 
 
 def _check_options(kind: SourceKind | SinkKind, label: str, origin: Origin) -> None:

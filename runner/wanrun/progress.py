@@ -64,6 +64,7 @@ _STYLES = {
     EventName.JOB_HELD: "yellow",
     EventName.RESULT_EXPIRING: "yellow",
     EventName.WAITING: "yellow",
+    EventName.NOTIFY_FAILED: "yellow",
     EventName.RUN_STOPPING: "yellow",
 }
 ATTENTION = frozenset(_STYLES)  #: what a quiet run still says

@@ -169,7 +169,9 @@ CHAIN_CIRCLE = Rule("chain-circle", "A chain does not lead back to the job that 
 CHAIN_UNFIT = Rule("chain-unfit", "A chain stands where the model takes a video.")
 
 # Sinks
-UNKNOWN_SINK = Rule("unknown-sink", "A sink that a job names is one of the spec's.")
+UNKNOWN_SINK = Rule("unknown-sink", "A sink that a job or notify names is one of the spec's.")
+SINK_WITHOUT_FILES = Rule("sink-without-files", "A sink that a job names is of a kind that takes files.")
+SINK_WITHOUT_EVENTS = Rule("sink-without-events", "A sink that notify names is of a kind that hears of events.")
 PLACE_REFUSED = Rule("place-refused", "A sink takes the place that its options name.")
 PLACE_TAKEN = Rule("place-taken", "One place takes the result of one job.")
 SINKS_AT_ONE_PLACE = Rule("sinks-at-one-place", "The sinks of a job lead to different places.")

@@ -32,6 +32,18 @@ class Folder:
             raise SinkError(f"{name}: the name leads out of the folder")
         return (Path(str(sink.options.get("path", "out"))) / name).as_posix()
 
+    async def deliver(self, delivery: Any, ctx: Any) -> Any:
+        """Fail: loading a spec may not deliver."""
+        raise AssertionError("a sink was called")
+
+
+class Pager:
+    """A sink that only hears of events."""
+
+    async def notify(self, notice: Any, ctx: Any) -> None:
+        """Fail: loading a spec may not notify."""
+        raise AssertionError("a sink was called")
+
 
 def no_source() -> Any:
     """Fail: loading a spec may not build a source."""
@@ -48,5 +60,8 @@ def build_catalog(**models: Model) -> Catalog:
         "url": SourceKind(options=options("url", url=TEXT), build=no_source, short="url"),
     }
     folder: Any = Folder
-    sinks = {"folder": SinkKind(options=options(path=TEXT, name=TEXT), build=folder, short="path", local=True)}
+    sinks = {
+        "folder": SinkKind(options=options(path=TEXT, name=TEXT), build=folder, short="path", local=True),
+        "pager": SinkKind(options=options("number", number=TEXT), build=Pager, short="number"),
+    }
     return Catalog(sources, sinks, {model.name: model for model in shipped_models()} | models)

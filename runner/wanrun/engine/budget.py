@@ -152,9 +152,9 @@ class Budget:
         rooms = [self._room(cap) for cap in self._caps if cap.spec is None]
         return Money.of_millionths(max(0, min([wanted.millionths, *rooms])), wanted.currency)
 
-    def spent_by_run(self) -> dict[str, Spent]:
-        """Return what this run has submitted costs, by currency."""
-        return self._ledger.spent(entries=self._own)
+    def spent_by_run(self, spec: str | None = None) -> dict[str, Spent]:
+        """Return what this run has submitted costs, by currency; of one spec's jobs if it is named."""
+        return self._ledger.spent(spec=spec, entries=self._own)
 
     def is_spent_for(self, job: OpenJob) -> bool:
         """Say whether a cap on this job was reached before, so that preparing it would be in vain."""

@@ -12,6 +12,7 @@ import trio
 from wanrun.engine.again import make_again
 from wanrun.engine.doubts import Doubt, Doubts
 from wanrun.engine.evidence import AIR_SECONDS
+from wanrun.engine.news import News
 from wanrun.engine.upstream import Chains
 from wanrun.events import Event, EventName
 from wanrun.ledger import GOOD, AttemptState
@@ -149,6 +150,7 @@ class Work:
     stop: Stop
     budget: Budget
     digests: Digests  #: of local files, by which the plan knows them
+    news: News = field(default_factory=News)  #: who hears of what happens
     waits: bool = True  #: False: fill the places in flight, and leave
     leave_at: float = math.inf  #: on trio's clock; what is not under way by then is left to another run
     open: dict[int, OpenJob] = field(init=False)

@@ -24,6 +24,7 @@ from wanrun.spec.expand import Expander, id_mark
 from wanrun.spec.jobs import JobMaker, Shop
 from wanrun.spec.matrix import MATRIX
 from wanrun.spec.nodes import ListNode, MapNode, ScalarNode
+from wanrun.spec.notify import Subscription, subscriptions, told_sinks
 from wanrun.spec.printed import printed_schema
 from wanrun.spec.report import START, Report
 from wanrun.spec.sinks import Places, SinkMaker
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from wanrun.spec.expand import Draft
     from wanrun.types import Job, Position, Problem
 
-__all__ = ["Loaded", "Spec", "SpecBudget", "load", "printed_schema"]
+__all__ = ["Loaded", "Spec", "SpecBudget", "Subscription", "load", "printed_schema"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Spec:
     folder: Path  #: absolute; relative paths in the spec start here
     jobs: tuple[Job, ...]
     budget: SpecBudget | None = None
+    notify: tuple[Subscription, ...] = ()  #: who hears of what
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,8 @@ class _Loader:
             self._shop.chains.unread()
             return None
         name = self._name(document.root, path, report)
-        jobs = self._jobs(document, report, name, absolute)
-        return Spec(name, path, absolute.parent, tuple(jobs), _budget(document.root, report))
+        jobs, notify = self._jobs(document, report, name, absolute)
+        return Spec(name, path, absolute.parent, tuple(jobs), _budget(document.root, report), notify)
 
     @property
     def written_out(self) -> set[str]:
@@ -151,17 +153,30 @@ class _Loader:
             self._names[name] = report.position(at)
         return name
 
-    def _jobs(self, document: Document, report: Report, name: str, path: Path) -> list[Job]:
+    def _jobs(
+        self, document: Document, report: Report, name: str, path: Path
+    ) -> tuple[list[Job], tuple[Subscription, ...]]:
+        """Return the jobs of a spec, and who hears of what becomes of them."""
         root = document.root
         assert isinstance(root, MapNode)
         broken = check_structure(root, report, self._shop.sources)
         expander = Expander(document, report, name=name, folder=path.parent, broken=broken, tables=self.tables)
-        sinks = SinkMaker(root.get("sinks"), self._shop.sinks, expander, report, path.parent)
+        sinks = SinkMaker(
+            root.get("sinks"),
+            told_sinks(root.get("notify")),
+            kinds=self._shop.sinks,
+            catalog=self._shop.catalog,
+            expander=expander,
+            report=report,
+            folder=path.parent,
+        )
         maker = JobMaker(self._shop, report, name=name, path=path, sinks=sinks)
         jobs: dict[str, Job] = {}
         taken: dict[str, tuple[MapNode, str]] = {}
         drafts = 0
+        notify: tuple[Subscription, ...] = ()
         try:
+            notify = subscriptions(root.get("notify"), sinks)
             for drafts, draft in enumerate(expander.drafts(), 1):  # noqa: B007  # counted for the check below
                 _take_id(draft, taken, report)
                 if job := maker.make(draft):
@@ -174,7 +189,7 @@ class _Loader:
         self._shop.chains.read(name, taken.keys(), whole=_is_whole(root, taken))
         for job in jobs.values():
             self._places.check(job, report)
-        return list(jobs.values())
+        return list(jobs.values()), notify
 
 
 def _is_whole(root: MapNode, taken: Mapping[str, tuple[MapNode, str]]) -> bool:

@@ -98,6 +98,11 @@ class Expander:
         self._case = draft.called
         return self._filler.fill(node, {**draft.scope, **SECRETS})
 
+    def fill_told(self, node: Node) -> Node | None:
+        """Fill in the options of a sink that `notify` names, where there is no job; as `fill`."""
+        self._case = "it is named in notify, which tells of whole runs"
+        return self._filler.fill(node, {**self._base, **SECRETS})
+
     def _fill_alone(self, node: Node) -> Node | None:
         """Fill in what no single job is asked for: a matrix, or the path of a table."""
         self._case = ""
