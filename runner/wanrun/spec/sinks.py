@@ -115,7 +115,7 @@ class SinkMaker:
         try:
             hears = self._catalog.notifier(kind) is not None
         except WanrunError as exc:
-            self._report.add(at, f"sinks.{name}: {exc}")
+            self._report.add(at, rules.OTHER(f"sinks.{name}: {exc}"))
             return False
         if not hears:
             takes = f'the sink "{name}" is of the kind "{kind}", which takes files and hears of no events'
