@@ -45,5 +45,6 @@ def _items(notify: Node | None) -> Iterator[tuple[MapNode, ScalarNode]]:
 
 def _names(item: MapNode) -> frozenset[NoticeName]:
     events = item.get("events")
-    written = {node.plain() for node in events.items} if isinstance(events, ListNode) else set()
+    nodes = events.items if isinstance(events, ListNode) else ()
+    written = {node.value for node in nodes if isinstance(node, ScalarNode)}  # what else is there is reported already
     return frozenset(name for name in NoticeName if name.value in written)
