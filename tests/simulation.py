@@ -28,6 +28,11 @@ async def run_inline(function: Callable[..., Any], /, *args: Any, **kwargs: Any)
     return function(*args, **kwargs)
 
 
+async def apart_inline(function: Callable[[], Any], /) -> Any:
+    """Stand in for a thread with a loop of its own, whose clock would not be virtual."""
+    return await function()
+
+
 class Simulation:
     """A project folder and an account; every run in it is a new life of the program."""
 
@@ -73,7 +78,7 @@ class Simulation:
         return await api.run_async(
             specs,
             api.Setup(folder=self.folder, environ=self.environ | ({"DASHSCOPE_API_KEY": key} if key else {})),
-            world=World(now=now, random=random.Random(1), to_thread=run_inline),
+            world=World(now=now, random=random.Random(1), to_thread=run_inline, apart=apart_inline),
             transport=transport,
             observe=observe,
             **options,

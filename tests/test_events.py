@@ -11,14 +11,20 @@ import trio
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 
+from chat import Chat
 from simulation import Simulation, states
+from wanrun import Notice, SinkError
 from wanrun.events import Event, EventName
+from wanrun.notices import NoticeName
+from wanrun.registry import load_catalog
 from wanrun.types import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trio.testing import MockClock
+
+    from wanrun.catalog import Catalog
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "schemas" / "events.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = Draft202012Validator(SCHEMA, format_checker=FormatChecker())
@@ -35,16 +41,34 @@ TROUBLE: list[dict[str, Any]] = [
 SPEC = """\
 sinks:
   disk: {folder: {path: out, name: "${{ job.id }}.mp4"}}
+  lobby: {chat: lobby}
+  cellar: {chat: cellar}
+notify:
+  - {to: lobby, events: [run_finished]}
+  - {to: cellar, events: [run_finished]}
 jobs:
 """ + "".join(
     f"  - {{id: {name}, prompt: prompt of {name}, media: [{{video: https://example.com/{name}.mp4}}]}}\n"
     for name in ("fine", "refused", "failed", "anew", "found", "held", "taken")
 )
+SPEC += "  - {id: below, prompt: prompt of below, media: [{video: {job: failed}}]}\n"
 
 
 def names_in(schema: dict[str, Any]) -> list[str]:
     """Return the names of events in the order of the schema."""
     return [kind["$ref"].rpartition("/")[2] for kind in schema["oneOf"]]
+
+
+def with_chat() -> Catalog:
+    """Return what is installed, and a chat in whose cellar nobody hears a thing."""
+    chat = Chat()
+
+    async def act(notice: Notice) -> None:
+        if notice.sink.options["room"] == "cellar":
+            raise SinkError("nobody is there")
+
+    chat.act = act
+    return load_catalog(plugins=[chat])
 
 
 def line(event: Event) -> dict[str, Any]:
@@ -86,6 +110,11 @@ def test_the_states_are_those_of_jobs() -> None:
     assert listed == [state.value for state in State]
 
 
+def test_what_can_be_told_is_what_specs_can_ask_for() -> None:
+    """`notified` and `notify_failed` use the names of the spec's `notify`."""
+    assert SCHEMA["$defs"]["told"]["items"]["enum"] == [name.value for name in NoticeName]
+
+
 @pytest.mark.parametrize("change", [{"more": 1}, {"event": "job_eaten"}, {"job": None}, {"at": "yesterday"}], ids=str)
 def test_what_is_no_event_is_refused(change: dict[str, Any]) -> None:
     """An unknown field or name, a missing one, or a wrong type is not let through."""
@@ -108,7 +137,7 @@ async def test_every_event_of_a_hard_life_fits_the_schema(
             (sim.folder / "out" / "taken.mp4").write_bytes(b"somebody else's")
 
     await sim.run(sim.clips("early", name="key.yaml"), key="sk-wrong")
-    await sim.run(sim.spec(SPEC), observe=take_its_place)
+    await sim.run(sim.spec(SPEC), observe=take_its_place, catalog=with_chat())
     lost = sim.clips("late", name="late.yaml")
     with trio.move_on_after(20):
         await sim.run(lost)
@@ -128,7 +157,7 @@ async def test_every_event_of_a_hard_life_fits_the_schema(
 async def test_the_ledger_keeps_every_event(simulate: Callable[..., Simulation], autojump_clock: MockClock) -> None:
     """What observers hear is what the ledger's table holds, in that order and by the same schema."""
     sim = simulate(faults=TROUBLE)
-    await sim.run(sim.spec(SPEC))
+    await sim.run(sim.spec(SPEC), catalog=with_chat())
 
     with sim.ledger() as ledger:
         rows = ledger.events()

@@ -62,6 +62,10 @@ LINES: dict[EventName, tuple[dict[str, Any], str | None]] = {
         {"message": "create: no answer in 60 s"},
         "spring/coat: held: create: no answer in 60 s. A task may exist, so nothing is sent again",
     ),
+    EventName.JOB_BLOCKED: (
+        {"message": "spring/night, which it chains from, is failed: no"},
+        "spring/coat: blocked: spring/night, which it chains from, is failed: no",
+    ),
     EventName.JOB_LOST: (
         {"message": "the service no longer keeps it"},
         "spring/coat: lost: the service no longer keeps it",
@@ -70,13 +74,28 @@ LINES: dict[EventName, tuple[dict[str, Any], str | None]] = {
         {"what": "creates", "reason": "create: slow (429)", "seconds": 7.6},
         "waiting 8 s: create: slow (429)",
     ),
+    EventName.NOTIFIED: (
+        {"sink": "team", "events": ["run_finished"], "message": "spring: 1 done", "rehearsed": False},
+        "told team: spring: 1 done",
+    ),
+    EventName.NOTIFY_FAILED: (
+        {"sink": "team", "events": ["run_finished"], "message": "the webhook answered 404"},
+        "team was not told: the webhook answered 404",
+    ),
     EventName.RUN_STOPPING: (
         {"reason": "interrupted; the state is saved"},
         "stopping: interrupted; the state is saved",
     ),
     EventName.RUN_FINISHED: ({"exit_code": 0, "states": {}}, None),
 }
-OF_NO_JOB = {EventName.RUN_STARTED, EventName.WAITING, EventName.RUN_STOPPING, EventName.RUN_FINISHED}
+OF_NO_JOB = {
+    EventName.RUN_STARTED,
+    EventName.WAITING,
+    EventName.NOTIFIED,
+    EventName.NOTIFY_FAILED,
+    EventName.RUN_STOPPING,
+    EventName.RUN_FINISHED,
+}
 
 
 def event(name: EventName, job: str | None = JOB, *, at: float = AT, **data: Any) -> Event:
@@ -109,6 +128,11 @@ def test_a_result_left_for_another_run_names_its_job() -> None:
 def test_sizes_read_well(count: int, words: str) -> None:
     """Megabytes from a tenth on."""
     assert megabytes(count) == words
+
+
+def test_a_rehearsal_says_that_nobody_was_told() -> None:
+    """With `--emulator` a message would have been sent."""
+    assert line(event(EventName.NOTIFIED, rehearsed=True)) == "would have told team: spring: 1 done"
 
 
 def plain(*events: Event, **options: Any) -> list[str]:

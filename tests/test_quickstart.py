@@ -97,3 +97,57 @@ def test_the_account_of_the_quickstart_is_billed_for_each_job_once(
     assert codes == [0, 0]
     assert (statement["tasks_made"], statement["tasks_billed"]) == (4, 4)
     assert statement["calls"]["upload"] == {"200": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["by its link", "uploaded"])
+def test_a_chained_edit_is_one_of_the_edited_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], way: str
+) -> None:
+    """Mirrored twice, the street looks as it did, whichever way the first result comes to the service."""
+    (tmp_path / ".wanrun").mkdir()
+    shutil.copy(SPECS / "media" / "street.mp4", tmp_path / "street.mp4")
+    once = (
+        "version: 1\ndefaults: {model: wan2.7-videoedit, parameters: {resolution: 720P}}\njobs:\n"
+        "  - {id: once, prompt: Mirror it., media: [{video: street.mp4}]}\n"
+    )
+    (tmp_path / "once.yaml").write_text(f"name: batch\n{once}")
+    twice = "  - {id: twice, prompt: Mirror it again., media: [{video: {job: once}}]}\n"
+    (tmp_path / "batch.yaml").write_text(once + twice)
+    faults = {"faults": [{"on": "query", "nth": 1, "do": {"status": 503}}] if way == "uploaded" else []}
+    (tmp_path / "faults.json").write_text(json.dumps(faults))
+    monkeypatch.chdir(tmp_path)
+
+    first = run_app(["once.yaml", "--emulator"])
+    second = run_app(["batch.yaml", "--emulator", "--faults", "faults.json"])
+
+    assert (first, second) == (0, 0), capsys.readouterr()
+    clip, (mirrored,), (restored,) = (
+        decoded(tmp_path / "street.mp4"),
+        [decoded(path) for path in tmp_path.rglob("once.mp4")],
+        [decoded(path) for path in tmp_path.rglob("twice.mp4")],
+    )
+    assert difference(mirrored, clip) > 10
+    assert difference(restored, clip) < 3
+    statement = json.loads((tmp_path / ".wanrun" / "emulator" / "account" / "statement.json").read_text())
+    assert statement["calls"]["upload"] == {"200": 1 if way == "by its link" else 2}
+
+
+@pytest.mark.slow
+def test_the_chain_that_ships_is_made_link_by_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Five tasks, each from the one before it, and nothing when it is run again."""
+    shutil.copytree(SPECS, tmp_path / "specs")
+    (tmp_path / ".wanrun").mkdir()
+    monkeypatch.chdir(tmp_path)
+    command = ["specs/chain.yaml", "--emulator", "--edit", "none", "--speed", "1000"]
+
+    codes = [run_app(command), run_app(command)]
+
+    statement = json.loads((tmp_path / ".wanrun" / "emulator" / "account" / "statement.json").read_text())
+    prompts = [task["prompt"].split()[0] for task in statement["tasks"]]
+    assert codes == [0, 0]
+    assert (statement["tasks_made"], statement["tasks_billed"]) == (5, 5)
+    assert prompts[0] == "Make"
+    assert sorted(prompts[1:3]) == ["Turn", "Turn"] or sorted(prompts[1:4]) == ["Replace", "Turn", "Turn"]

@@ -33,7 +33,7 @@ from wanrun.registry import load_catalog
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from wanrun import Delivery, SinkRef
+    from wanrun import Delivery, Notice, SinkRef
 
     Install = Callable[..., None]
 
@@ -87,7 +87,7 @@ def test_the_built_in_plugins_come_by_entry_points() -> None:
     """Our own plugins are found as anybody's are, and sorted by name."""
     catalog = load_catalog()
 
-    assert list(catalog.sources) == ["file", "http", "url"]
+    assert list(catalog.sources) == ["file", "http", "job", "url"]
     assert list(catalog.sinks) == ["folder"]
     assert list(catalog.models) == ["wan2.7-videoedit"]
     assert catalog.observers() == []
@@ -111,18 +111,18 @@ def test_a_secret_that_no_spec_could_give_is_the_plugin_s_mistake(token: dict[st
         load_catalog(plugins=[sources(safe=SourceKind(options=options, build=cast("Any", object)))])
 
 
-def test_without_entry_points_only_the_models_of_the_core_are_there() -> None:
+def test_without_entry_points_only_what_the_core_has_is_there() -> None:
     """Tests and programs can say exactly what there is."""
     catalog = load_catalog(entry_points=False)
 
-    assert (catalog.sources, catalog.sinks, list(catalog.models)) == ({}, {}, ["wan2.7-videoedit"])
+    assert (list(catalog.sources), catalog.sinks, list(catalog.models)) == (["job"], {}, ["wan2.7-videoedit"])
 
 
 def test_an_installed_plugin_is_found(install: Install) -> None:
     """A distribution with an entry point offers its kinds beside ours."""
     install("good", GOOD)
 
-    assert list(load_catalog().sources) == ["file", "http", "url", "vault"]
+    assert list(load_catalog().sources) == ["file", "http", "job", "url", "vault"]
 
 
 def test_loading_imports_nothing_heavy() -> None:
@@ -467,6 +467,39 @@ async def test_mistakes_of_a_sink_name_the_plugin() -> None:
         await sink.deliver(anything, anything)
 
     assert str(raised.value).endswith("https://example.com/b?...")
+
+
+class OddNotifier:
+    """A notifier that forgot to be async."""
+
+    def notify(self, notice: Notice, ctx: Any) -> Any:
+        return "sent"
+
+
+class Both(OddSink):
+    """A sink that takes files and hears of events."""
+
+    async def notify(self, notice: Notice, ctx: Any) -> Any:
+        return 404
+
+
+async def test_a_kind_of_sink_may_take_files_hear_of_events_or_both() -> None:
+    """By the methods of what it builds; mistakes of `notify` name the plugin, and what it returns is of no matter."""
+    builds: dict[str, Any] = {"files": OddSink, "events": OddNotifier, "both": Both, "nothing": object}
+    kinds = {name: SinkKind(options=OPTIONS, build=build) for name, build in builds.items()}
+    catalog = load_catalog(plugins=[plugin(wanrun_sinks=lambda: kinds)])
+    anything: Any = SimpleNamespace()
+    heard = {name: catalog.notifier(name) for name in ("files", "events", "both")}
+
+    assert [catalog.takes_files(name) for name in heard] == [True, False, True]
+    assert heard["files"] is None
+    assert heard["events"] is not None
+    assert heard["both"] is not None
+    await heard["both"].notify(anything, anything)
+    with pytest.raises(PluginError, match='its sink "events" failed in notify: TypeError'):
+        await heard["events"].notify(anything, anything)
+    with pytest.raises(PluginError, match=r"which is neither a wanrun\.Sink nor a wanrun\.Notifier"):
+        catalog.notifier("nothing")
 
 
 def test_errors_that_explain_themselves_pass() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from wanrun.errors import ExitCode, SettingsError
 from wanrun.money import Money
-from wanrun.settings import BASE_URL_VARIABLE, Budget, Limits, Provider, Settings, load_settings, project_root
+from wanrun.settings import BASE_URL_VARIABLE, Allow, Budget, Limits, Provider, Settings, load_settings, project_root
 
 EVERY_KEY = """\
 [providers.default]
@@ -34,6 +34,12 @@ base_url = "http://127.0.0.1:8080/api/v1"
 [budget]
 max_cost = "200 CNY"
 confirm_above = "20.50 CNY"
+
+[allow]
+secrets = ["TOKEN"]
+hosts = ["example.com", "*.example.org", "::1"]
+kinds = []
+plugins = ["file"]
 """
 
 
@@ -68,13 +74,18 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     )
     assert settings.providers["lab"] == Provider(name="lab", base_url="http://127.0.0.1:8080/api/v1")
     assert settings.budget == Budget(max_cost=Money.parse("200 CNY"), confirm_above=Money.parse("20.50 CNY"))
+    hosts = ("example.com", "*.example.org", "::1")
+    assert settings.allow == Allow(secrets=("TOKEN",), hosts=hosts, kinds=(), plugins=("file",))
 
 
 def test_no_key_goes_untried(tmp_path: Path) -> None:
     """Whoever adds a key adds it to the test above."""
     written = {line.partition(" = ")[0] for line in EVERY_KEY.splitlines() if " = " in line}
 
-    assert written == {item.name for kind in (Provider, Limits, Budget) for item in fields(kind)} - {"name", "limits"}
+    assert written == {item.name for kind in (Provider, Limits, Budget, Allow) for item in fields(kind)} - {
+        "name",
+        "limits",
+    }
 
 
 def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from wanrun.events import Event, EventName
 from wanrun.hookspecs import (
     API_VERSION,
     DeliverContext,
+    Notifier,
+    NotifyContext,
     Objection,
     Observer,
     PrepareContext,
@@ -17,6 +19,7 @@ from wanrun.hookspecs import (
     Submission,
     hookimpl,
 )
+from wanrun.notices import Notice, NoticeJob, NoticeName
 from wanrun.types import (
     Artifact,
     Delivery,
@@ -30,6 +33,7 @@ from wanrun.types import (
     Receipt,
     Secret,
     SinkRef,
+    State,
     Usage,
 )
 
@@ -46,6 +50,11 @@ __all__ = [
     "Job",
     "MediaRef",
     "MediaUrl",
+    "Notice",
+    "NoticeJob",
+    "NoticeName",
+    "Notifier",
+    "NotifyContext",
     "Objection",
     "Observer",
     "Position",
@@ -60,6 +69,7 @@ __all__ = [
     "Source",
     "SourceError",
     "SourceKind",
+    "State",
     "Submission",
     "Usage",
     "WanrunError",

@@ -7,10 +7,13 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from wanrun import rules
+from wanrun.chains import in_order, upstream_of, upstreams
 from wanrun.digests import Digests
 from wanrun.errors import SettingsError, SpecError
 from wanrun.fingerprint import media_key
 from wanrun.inputs import check_inputs
+from wanrun.money import most_seconds, result_seconds
+from wanrun.permits import forbidden_in
 from wanrun.plan import Plan, identify, make_plan, references
 from wanrun.project import check_name
 from wanrun.spec import load
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
 
     from wanrun.ledger import Entry
     from wanrun.media import MediaFacts
-    from wanrun.money import Money
+    from wanrun.money import Money, Price
+    from wanrun.plan import PlannedJob
     from wanrun.project import Project
     from wanrun.spec import Spec
     from wanrun.types import Fitted, Identity, Job, MediaRef
@@ -56,7 +60,8 @@ def load_batch(paths: Sequence[Path], project: Project) -> Batch:
     loaded = load(paths, catalog=project.catalog, providers=project.settings.providers)
     report = check_inputs(loaded.jobs, project.catalog)
     budget = project.settings.budget
-    if problems := [*loaded.problems, *report.problems, *_budget_problems(loaded.specs, project)]:
+    forbidden = forbidden_in(loaded.jobs, project.settings.allow)
+    if problems := [*loaded.problems, *forbidden, *report.problems, *_budget_problems(loaded.specs, project)]:
         raise SpecError(_in_file_order(problems, paths))
     for name, money in (("max_cost", budget.max_cost), ("confirm_above", budget.confirm_above)):
         if money is not None:
@@ -126,24 +131,47 @@ def plan_batch(
 
 
 def _priced(plan: Plan, batch: Batch, project: Project) -> Plan:
-    """Return the plan with what a task for each job costs at most, and what is made of its files."""
+    """Return the plan with what a task for each job is billed for and costs at most, and what is made of its files."""
     price_at = cache(project.price)
-    known: dict[tuple[object, ...], Money | None] = {}
+    by_address = {planned.job.address: planned for planned in plan.jobs}
+    others_need = {address for planned in plan.jobs for address in upstreams(planned.job)}
+    made: dict[str, float | None] = {}  # how long a result is that another job chains from, or will be at most
+    costs: dict[tuple[object, ...], Money | None] = {}  # the same for many jobs
 
-    def cost(job: Job) -> Money | None:
+    def length_of(ref: MediaRef) -> float | None:
+        upstream = upstream_of(ref)
+        return batch.seconds(ref) if upstream is None else made[upstream]
+
+    def cost(job: Job, price: Price) -> Money | None:
+        key = (job.provider, job.model, *price.key_of_job(job, length_of))
+        if key not in costs:
+            costs[key] = price.of_job(job, length_of)
+        return costs[key]
+
+    for job in in_order(planned.job for planned in plan.jobs):
+        planned, model = by_address[job.address], project.catalog.models[job.model]
         price = price_at(job.provider, job.model)
-        if price is None:
-            return None
-        key = (job.provider, job.model, *price.key_of_job(job, batch.seconds))
-        if key not in known:
-            known[key] = price.of_job(job, batch.seconds)
-        return known[key]
+        by_address[job.address] = replace(
+            planned,
+            seconds=most_seconds(job, model, length_of),
+            cost=cost(job, price) if price else None,
+            fitted=_fitted(job, batch),
+        )
+        if job.address in others_need:
+            known = _known_seconds(planned)
+            made[job.address] = result_seconds(job, model, length_of) if known is None else known
+    return Plan(tuple(by_address[planned.job.address] for planned in plan.jobs))
 
-    def fitted(job: Job) -> tuple[Fitted, ...]:
-        found = (batch.fitted.get((media_key(ref), job.model)) for ref in job.media) if batch.fitted else ()
-        return tuple(each for each in found if each is not None)
 
-    return Plan(tuple(replace(each, cost=cost(each.job), fitted=fitted(each.job)) for each in plan.jobs))
+def _fitted(job: Job, batch: Batch) -> tuple[Fitted, ...]:
+    found = (batch.fitted.get((media_key(ref), job.model)) for ref in job.media) if batch.fitted else ()
+    return tuple(each for each in found if each is not None)
+
+
+def _known_seconds(planned: PlannedJob) -> float | None:
+    """Return how long a job's result is, if it is here."""
+    result = planned.entry.result if planned.entry is not None else None
+    return result.usage.output_seconds if result is not None and result.usage is not None else None
 
 
 def identify_batch(batch: Batch, project: Project) -> Mapping[str, Identity | Problem]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from wanrun.hookspecs import Notifier, Sink
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from wanrun.events import Event
-    from wanrun.hookspecs import Objection, Sink, SinkKind, Source, SourceKind, Submission
+    from wanrun.hookspecs import Objection, SinkKind, Source, SourceKind, Submission
     from wanrun.models import Model
 
 
@@ -24,6 +26,7 @@ class Catalog:
     check_job: Callable[[Submission], list[tuple[str, Objection]]] = lambda _: []  #: with who objects
     _sources: dict[str, Source] = field(default_factory=dict, repr=False, compare=False)
     _sinks: dict[str, Sink] = field(default_factory=dict, repr=False, compare=False)
+    _built: dict[str, Sink | Notifier] = field(default_factory=dict, repr=False, compare=False)
 
     def source(self, kind: str) -> Source:
         """Return the source of a kind, built at first use; KeyError for a kind nobody offers."""
@@ -32,7 +35,23 @@ class Catalog:
         return self._sources[kind]
 
     def sink(self, kind: str) -> Sink:
-        """Return the sink of a kind, built at first use; KeyError for a kind nobody offers."""
+        """Return the sink of a kind that takes files, built at first use; KeyError for a kind nobody offers."""
         if kind not in self._sinks:
-            self._sinks[kind] = self.sinks[kind].build()
+            built = self._build(kind)
+            assert isinstance(built, Sink), f"{kind} takes no files"  # a spec that would ask for it is refused
+            self._sinks[kind] = built
         return self._sinks[kind]
+
+    def notifier(self, kind: str) -> Notifier | None:
+        """Return the sink of a kind that hears of events; None when it does not. Otherwise as `sink`."""
+        built = self._build(kind)
+        return built if isinstance(built, Notifier) else None
+
+    def takes_files(self, kind: str) -> bool:
+        """Say whether sinks of a kind take files; some only hear of events. Otherwise as `sink`."""
+        return isinstance(self._build(kind), Sink)
+
+    def _build(self, kind: str) -> Sink | Notifier:
+        if kind not in self._built:
+            self._built[kind] = self.sinks[kind].build()
+        return self._built[kind]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
+from wanrun.chains import upstream_of
 from wanrun.text import one_line, without_queries
 from wanrun.types import Secret
 
@@ -63,6 +64,8 @@ def facts_of_job(job: Job, identities: Sequence[Identity]) -> dict[str, JSON]:
 
 def medium_name(ref: MediaRef) -> str:
     """Return what a spec calls a medium: its path, or its link without the query."""
+    if (upstream := upstream_of(ref)) is not None:
+        return f"the result of {upstream}"
     texts = [value for value in ref.options.values() if isinstance(value, str) and not isinstance(value, Secret)]
     name = next((ref.options[key] for key in ("path", "url") if isinstance(ref.options.get(key), str)), None)
     if isinstance(name, Secret) or not isinstance(name, str):

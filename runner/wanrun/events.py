@@ -35,8 +35,11 @@ class EventName(StrEnum):
     JOB_ADOPTED = "job_adopted"  #: the task of such a create was found; its id is on disk
     JOB_RETRIED = "job_retried"  #: no task, or one that is not billed, came of it; the job gets another one
     JOB_HELD = "job_held"  #: a person must decide, or it might be paid for twice
+    JOB_BLOCKED = "job_blocked"  #: what it chains from has ended without a result; nothing was submitted for it
     JOB_LOST = "job_lost"  #: paid, and no longer to be had
     WAITING = "waiting"  #: throttled or unreachable; says until when
+    NOTIFIED = "notified"  #: a sink that hears of events has been told
+    NOTIFY_FAILED = "notify_failed"  #: it has not; the next message tells it
     RUN_STOPPING = "run_stopping"  #: no new work from here on
     RUN_FINISHED = "run_finished"
 

@@ -13,11 +13,12 @@ from functools import cache
 from statistics import median
 from typing import TYPE_CHECKING
 
+from wanrun.chains import depths
 from wanrun.changes import changes, facts_of_job
 from wanrun.errors import ExitCode, SourceError
 from wanrun.fingerprint import media_key
 from wanrun.ledger.rows import latest
-from wanrun.money import Money, most_seconds, total
+from wanrun.money import Money, total
 from wanrun.occupied import check_places
 from wanrun.policy import against, objections
 from wanrun.types import Action, State
@@ -129,14 +130,14 @@ class Forecast:
 def make_forecast(plan: Plan, batch: Batch, project: Project, ledger: Ledger, entries: Sequence[Entry]) -> Forecast:
     """Say what a plan comes to; raises `PluginError` when a policy fails."""
     price_at = cache(project.price)
-    said = objections(plan, batch, project.catalog)
+    said = objections(plan, project.catalog)
     before = _before(plan, ledger, entries)
     jobs = tuple(
         JobForecast(
             planned=planned,
             changes=_changes(planned, before),
             media=tuple(batch.facts.get(media_key(ref)) for ref in planned.job.media),
-            seconds=_seconds(planned, batch, project),
+            seconds=planned.seconds if planned.action is Action.SUBMIT else None,
             objections=said.get(planned.job.address, ()),
             occupied=_occupied(planned, ledger, project),
         )
@@ -186,12 +187,6 @@ def _changes(planned: PlannedJob, before: Mapping[str, Mapping[str, object]]) ->
 # What it comes to
 
 
-def _seconds(planned: PlannedJob, batch: Batch, project: Project) -> Decimal | None:
-    if planned.action is not Action.SUBMIT:
-        return None
-    return most_seconds(planned.job, project.catalog.models[planned.job.model], batch.seconds)
-
-
 def _occupied(planned: PlannedJob, ledger: Ledger, project: Project) -> str | None:
     if planned.action is not Action.SUBMIT:
         return None
@@ -223,8 +218,12 @@ def _sum(jobs: Sequence[JobForecast]) -> Sum:
 
 
 def _durations(jobs: Iterable[JobForecast], project: Project, ledger: Ledger) -> Iterator[Duration]:
-    """Yield a guess for each provider: rounds of as many tasks as it works on at once, and no faster than creates."""
+    """Yield a guess for each provider: rounds of as many tasks as it works on at once, and no faster than creates.
+
+    A chain takes a round for each of its jobs, however many could be worked on at once.
+    """
     busy = [job for job in jobs if job.planned.action in (Action.SUBMIT, Action.RESUME)]
+    links = depths(job.planned.job for job in busy)
     for provider, group in _grouped(busy, by_spec=False).items():
         settings = project.settings.providers.get(provider)
         if settings is None:
@@ -234,7 +233,7 @@ def _durations(jobs: Iterable[JobForecast], project: Project, ledger: Ledger) ->
         at_once = min(sum(each.running_at_once for each in limits), settings.limits.tasks_in_flight)
         known = [each for model in models for each in ledger.recent_seconds(provider=provider, model=model)]
         usual = (median(known),) * 2 if len(known) >= KNOWN_TASKS else USUAL_SECONDS
-        rounds = math.ceil(len(group) / at_once)
+        rounds = max(math.ceil(len(group) / at_once), *(links[job.address] for job in group))
         creating = sum(job.submits for job in group) / settings.limits.creates_per_second
         least, most = (max(rounds * seconds, creating + seconds) for seconds in usual)
         yield Duration(

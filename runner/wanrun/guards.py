@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 
 from wanrun.errors import PluginError, WanrunError, plain_errors
-from wanrun.hookspecs import Sink, Source
+from wanrun.hookspecs import Notifier, Sink, Source
 from wanrun.redaction import redacted
 from wanrun.text import without_queries
 from wanrun.types import Fitting, Identity, MediaUrl, Receipt
@@ -16,7 +16,8 @@ from wanrun.types import Fitting, Identity, MediaUrl, Receipt
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wanrun.hookspecs import DeliverContext, PrepareContext
+    from wanrun.hookspecs import DeliverContext, NotifyContext, PrepareContext
+    from wanrun.notices import Notice
     from wanrun.types import Delivery, Job, MediaRef, SinkRef
 
 #: What the core cannot do without in an answer: field, type, and the type as a message calls it.
@@ -27,7 +28,7 @@ _FACTS: dict[type, dict[str, tuple[type, str]]] = {
 }
 
 T = TypeVar("T")
-Made = TypeVar("Made", Source, Sink)
+Made = TypeVar("Made", Source, Sink, Notifier)
 
 
 @dataclass(frozen=True, order=True)
@@ -132,3 +133,40 @@ class GuardedSink(_Guarded[Sink]):
         with self._guard("deliver"):
             receipt = await self._made.deliver(delivery, ctx)
         return self._answer(receipt, Receipt, "deliver")
+
+
+class GuardedNotifier(_Guarded[Notifier]):
+    """A plugin's notifier whose mistakes name the plugin."""
+
+    async def notify(self, notice: Notice, ctx: NotifyContext) -> None:
+        """As `Notifier.notify`."""
+        with self._guard("notify"):
+            await self._made.notify(notice, ctx)
+
+
+@runtime_checkable
+class NotifyingSink(Sink, Notifier, Protocol):
+    """Both in one object."""
+
+
+class GuardedNotifyingSink(GuardedSink):
+    """A plugin's sink that is a notifier too."""
+
+    def __init__(self, made: NotifyingSink, label: str, origin: Origin) -> None:
+        super().__init__(made, label, origin)
+        self._notifier = GuardedNotifier(made, label, origin)
+
+    async def notify(self, notice: Notice, ctx: NotifyContext) -> None:
+        """As `Notifier.notify`."""
+        await self._notifier.notify(notice, ctx)
+
+
+def guarded_sink(made: object, label: str, origin: Origin) -> Sink | Notifier:
+    """Return what a kind of sink has built with its mistakes blamed on the plugin, able to do what it can do."""
+    if isinstance(made, NotifyingSink):
+        return GuardedNotifyingSink(made, label, origin)
+    if isinstance(made, Sink):
+        return GuardedSink(made, label, origin)
+    if isinstance(made, Notifier):
+        return GuardedNotifier(made, label, origin)
+    raise origin.error(f"{label} builds {made!r:.60}, which is neither a wanrun.Sink nor a wanrun.Notifier")

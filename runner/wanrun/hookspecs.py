@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wanrun.events import Event
+    from wanrun.notices import Notice
     from wanrun.types import JSON, Delivery, Identity, Job, MediaRef, MediaUrl, Receipt, SinkRef
 
 PROJECT = "wanrun"
@@ -116,7 +117,7 @@ class DeliverContext(Protocol):
 
 @runtime_checkable
 class Sink(Protocol):
-    """Keeps artifacts somewhere."""
+    """Keeps artifacts somewhere. The same object may be a `Notifier` besides."""
 
     def place(self, sink: SinkRef, job: Job) -> str:
         """Name the place that these options give this job's artifact, without network or secrets; asked at `validate`.
@@ -134,16 +135,43 @@ class Sink(Protocol):
         ...
 
 
+class NotifyContext(Protocol):
+    """What the core lends to a sink while it passes one notice on."""
+
+    @property
+    def seconds(self) -> float:
+        """What the call may take; then it is given up and counts as failed."""
+        ...
+
+    async def to_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking function outside the event loop and return what it returns."""
+        ...
+
+
+@runtime_checkable
+class Notifier(Protocol):
+    """Hears of what happens, for people: a chat, a pager, a mailbox. A spec names it in `notify`."""
+
+    async def notify(self, notice: Notice, ctx: NotifyContext) -> None:
+        """Pass one notice on to `notice.sink`, or raise `SinkError` with what is wrong; anything else is a bug.
+
+        What it returns is of no matter. It may be called again with the same facts: after a failure, and after a
+        crash. It runs in a thread with an event loop of its own, so that nothing it does delays a job: it shares no
+        client and no connection with `deliver`, and may run beside it and beside itself.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkKind:
-    """A kind of sink: what a spec may write under its name, and how to build the one that delivers.
+    """A kind of sink: what a spec may write under its name, and how to build the one that delivers or notifies.
 
-    An option of `"type": "string"` with `"writeOnly": true` takes secrets: `deliver` gets it as a `Secret` with its
-    value, and everything else as one that tells nothing.
+    An option of `"type": "string"` with `"writeOnly": true` takes secrets: `deliver` and `notify` get it as a
+    `Secret` with its value, and everything else as one that tells nothing.
     """
 
     options: Mapping[str, JSON]  #: JSON Schema (2020-12) of the options, an object schema
-    build: Callable[[], Sink]  #: called when a spec uses the kind; import heavy things here
+    build: Callable[[], Sink | Notifier]  #: called when a spec uses the kind; import heavy things here
     short: str | None = None  #: the option that a bare string stands for
     local: bool = False  #: writes files of this machine only and honours `SinkRef.sandbox`, so `--emulator` may use it
 
@@ -183,6 +211,11 @@ def wanrun_sinks() -> Mapping[str, SinkKind]:
 
     Called once, before any spec is checked. Return a mapping from name to a `SinkKind`; open no files or connections
     yet. A name that two plugins offer is an error that cites both. See `wanrun_plugins.folder` for the built-in one.
+
+    What a kind builds has `place` and `deliver` (a `Sink`, which jobs name in `sinks`), or `notify` (a `Notifier`,
+    which a spec names in `notify`), or all three. A notifier hears of what has happened since it heard last: trouble
+    within minutes, all the rest at the end of the run, and of each fact once, over all runs, unless a run dies in
+    between. Its failure is a note and an event, and what it was to be told goes with the next message.
     """
     raise NotImplementedError
 

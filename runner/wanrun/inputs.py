@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wanrun import rules
+from wanrun.chains import KIND
 from wanrun.errors import PluginError, SourceError
 from wanrun.fingerprint import digest, media_key
 from wanrun.fitting import Unfit, fitting_of, recipe_for
@@ -132,6 +133,8 @@ def _uses(jobs: Iterable[Job], catalog: Catalog) -> list[_Use]:
         for ref in job.media:
             limits = model.media.get(ref.type) if model else None
             if model is None or limits is None or ref.kind not in catalog.sources:
+                continue
+            if ref.kind == KIND:  # a chain: looked at when it is made
                 continue
             key = (ref.kind, digest(dict(ref.options)), ref.folder, ref.type, model.name)
             uses.setdefault(key, _Use(ref, model, limits)).jobs[job.address] = _asked_seconds(job)

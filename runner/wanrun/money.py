@@ -148,6 +148,20 @@ def most_seconds(job: Job, model: Model, length_of: Callable[[MediaRef], float |
     return None if made is None else taken + made
 
 
+def result_seconds(job: Job, model: Model, length_of: Callable[[MediaRef], float | None]) -> float | None:
+    """Return how long a job's result is at most; None where the model file does not bound it. `length_of` as above."""
+    taken = Decimal(0)
+    for ref in job.media:
+        longest = model.media[ref.type].max_seconds if ref.type in model.media else None
+        if longest is not None:
+            taken += min(_seconds(length_of(ref), longest), Decimal(repr(longest)))
+    asked = job.parameters.get("duration", model.defaults.get("duration"))
+    most = taken or _longest(model)
+    if isinstance(asked, int | float) and asked > 0:
+        most = Decimal(repr(asked)) if most is None else min(most, Decimal(repr(asked)))
+    return None if most is None else float(most)
+
+
 def _seconds(known: float | None, longest: float) -> Decimal:
     return Decimal(repr(longest if known is None else known))
 

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
-from wanrun.guards import GuardedSink, GuardedSource
-from wanrun.hookspecs import Sink, SinkKind, Source, SourceKind
+from wanrun.guards import GuardedSource, guarded_sink
+from wanrun.hookspecs import SinkKind, Source, SourceKind
 from wanrun.models import Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from wanrun.guards import Origin
+    from wanrun.hookspecs import Notifier, Sink
     from wanrun.types import JSON
 
 T = TypeVar("T")
@@ -34,13 +35,12 @@ class Offers(Generic[T]):
     """The offers of one sort by name; a name belongs to the plugin that brings it."""
 
     sort: str  #: for messages: source, sink, model
-    reserved: Mapping[str, Origin] = field(default_factory=dict)
     _offers: dict[str, T] = field(default_factory=dict)
     _origins: dict[str, Origin] = field(default_factory=dict)
 
     def add(self, name: str, offer: T, origin: Origin) -> None:
         """Keep one offer; raises `PluginError` that cites both plugins for a name that is taken."""
-        other = self.reserved.get(name) or self._origins.get(name)
+        other = self._origins.get(name)
         if other is not None:
             raise origin.error(
                 f'it offers the {self.sort} "{name}", which {other} offers already; remove one of the two'
@@ -110,12 +110,10 @@ def _build_source(build: Callable[[], Source], label: str, origin: Origin) -> So
     return GuardedSource(built, label, origin)
 
 
-def _build_sink(build: Callable[[], Sink], label: str, origin: Origin) -> Sink:
+def _build_sink(build: Callable[[], Sink | Notifier], label: str, origin: Origin) -> Sink | Notifier:
     with origin.guard(f"{label} cannot be built"):
         built = build()
-    if not isinstance(built, Sink):
-        raise origin.error(f"{label} builds {built!r:.60}, which is not a wanrun.Sink")
-    return GuardedSink(built, label, origin)
+    return guarded_sink(built, label, origin)
 
 
 def _check_options(kind: SourceKind | SinkKind, label: str, origin: Origin) -> None:

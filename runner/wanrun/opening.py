@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from wanrun.chains import upstreams
 from wanrun.engine.work import OpenJob
 from wanrun.ledger import FLYING, RESULT_LIFE_SECONDS, AttemptState
 from wanrun.plan import is_left_behind
 from wanrun.types import Action, State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wanrun.batch import Batch
     from wanrun.ledger import Ledger
     from wanrun.plan import Plan, PlannedJob
@@ -23,12 +26,19 @@ def open_jobs(plan: Plan, batch: Batch, ledger: Ledger, project: Project, *, now
         entries = [
             (_with_artifact(planned, ledger, project, now), _entry(planned, ledger, project)) for planned in plan.jobs
         ]
+    known = {planned.job.address: planned.entry.id for planned in plan.others if planned.entry is not None}
+    known |= {planned.job.address: entry for planned, entry in entries}
     jobs = [
-        OpenJob(entry, planned.job.address, _provider(planned), planned.job.model, planned)
+        OpenJob(entry, planned.job.address, _provider(planned), planned.job.model, planned, _upstream(planned, known))
         for planned, entry in entries
         if planned.action is not Action.NOTHING
     ]
     return [*jobs, *_left_behind(plan, batch, ledger, project)]
+
+
+def _upstream(planned: PlannedJob, known: Mapping[str, int]) -> dict[str, int]:
+    """Return the entries of the jobs that a job chains from, by address."""
+    return {address: known[address] for address in upstreams(planned.job) if address in known}
 
 
 def _entry(planned: PlannedJob, ledger: Ledger, project: Project) -> int:

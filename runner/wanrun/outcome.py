@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from wanrun.chained import at_end
 from wanrun.engine.expiring import is_expiring
 from wanrun.engine.stop import gravest
 from wanrun.errors import ExitCode
@@ -90,10 +91,28 @@ class Submissions:
 def job_outcomes(plan: Plan, entries: Iterable[Entry], *, found_lost: bool) -> tuple[JobOutcome, ...]:
     """Say how the jobs of a plan stand; `found_lost`: this run is the one that found a result lost."""
     by_key = {(entry.address, entry.fingerprint): entry for entry in entries}
-    return tuple(
-        _job_outcome(planned, by_key.get((planned.job.address, planned.fingerprint)), found_lost=found_lost)
-        for planned in plan.jobs
+    return _chained(
+        plan,
+        [
+            _job_outcome(planned, by_key.get((planned.job.address, planned.fingerprint)), found_lost=found_lost)
+            for planned in plan.jobs
+        ],
     )
+
+
+def _chained(plan: Plan, outcomes: Iterable[JobOutcome]) -> tuple[JobOutcome, ...]:
+    """Return outcomes with what became of the jobs that have no task because of those they chain from."""
+    by_address = {outcome.address: outcome for outcome in outcomes}
+    others = {planned.job.address: planned for planned in plan.others}
+
+    def stands(address: str) -> tuple[State, str]:
+        found = by_address.get(address) or others[address]
+        return found.state, found.why
+
+    for address, (state, why) in at_end((planned.job for planned in plan.jobs), stands).items():
+        exit_code = _exit_code(state, conflict=False, found_lost=False)
+        by_address[address] = replace(by_address[address], state=state, why=why, exit_code=exit_code)
+    return tuple(by_address.values())
 
 
 def overall(jobs: Iterable[JobOutcome], codes: Iterable[ExitCode]) -> ExitCode:
@@ -152,8 +171,9 @@ def others_flying(entries: Iterable[Entry], plan: Plan, resumed: Iterable[OpenJo
 
 def _job_outcome(planned: PlannedJob, entry: Entry | None, *, found_lost: bool) -> JobOutcome:
     address = planned.job.address
-    if entry is None:
-        return JobOutcome(address, planned.state, planned.why, (), ExitCode.UNFINISHED)
+    if entry is None or planned.state is State.BLOCKED:
+        exit_code = _exit_code(planned.state, conflict=False, found_lost=False)
+        return JobOutcome(address, planned.state, planned.why, (), exit_code)
     state, _, why = standing(entry, planned.destinations)
     places = tuple(goal.place for goal in planned.destinations if is_delivered(entry, goal))
     conflict = any(

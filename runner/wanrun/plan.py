@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wanrun import rules
+from wanrun.chains import in_order, result_identity, upstream_of
 from wanrun.errors import SourceError
 from wanrun.fingerprint import fingerprint, media_key, options_digest
 from wanrun.ledger import FREE, GOOD, AttemptState, DeliveryRow, Entry
@@ -14,6 +15,7 @@ from wanrun.types import Action, Problem, State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+    from decimal import Decimal
     from pathlib import Path
 
     from wanrun.catalog import Catalog
@@ -44,6 +46,7 @@ class PlannedJob:
     action: Action
     why: str  #: one clause for people; may be empty
     entry: Entry | None = None
+    seconds: Decimal | None = None  #: that a task for it is billed for at most; None where nothing bounds them
     cost: Money | None = None  #: what a task for it costs at most; None where no price is known
     fitted: tuple[Fitted, ...] = ()  #: what is made of its local files before the service gets them
 
@@ -61,8 +64,8 @@ class Plan:
 
 
 def references(jobs: Iterable[Job]) -> Mapping[str, MediaRef]:
-    """Return every media reference of the jobs once, by its `media_key`."""
-    return {media_key(ref): ref for job in jobs for ref in job.media}
+    """Return every media reference of the jobs once, by its `media_key`; chains tell nothing by themselves."""
+    return {media_key(ref): ref for job in jobs for ref in job.media if upstream_of(ref) is None}
 
 
 def identify(ref: MediaRef, catalog: Catalog, digests: Digests) -> Identity | Problem:
@@ -92,16 +95,28 @@ def make_plan(
     the same fingerprint under another address.
     """
     entries = list(entries)
-    known = [(job, _identities_of(job, identities)) for job in jobs]
-    marked = [(job, mine, fingerprint(job, mine)) for job, mine in known]
-    marks = {job.address: mark for job, _, mark in marked}
+    marks: dict[str, str] = {}
+    media: dict[str, tuple[Identity, ...]] = {}
+    for job in in_order(jobs):
+        media[job.address] = tuple(_identity(ref, identities, marks) for ref in job.media)
+        marks[job.address] = fingerprint(job, media[job.address])
     by_key = {(entry.address, entry.fingerprint): entry for entry in entries}
     versions = Counter(entry.address for entry in entries)
     movable = _movable(entries, marks, loaded=loaded, root=root)
     return Plan(
         tuple(
-            _plan_job(*each, by_key, versions, movable, catalog=catalog, root=root, retry_failed=retry_failed)
-            for each in marked
+            _plan_job(
+                job,
+                media[job.address],
+                marks[job.address],
+                by_key,
+                versions,
+                movable,
+                catalog=catalog,
+                root=root,
+                retry_failed=retry_failed,
+            )
+            for job in jobs
         )
     )
 
@@ -135,8 +150,9 @@ def _plan_job(
     return PlannedJob(job, mine, mark, destinations, state, action, why, entry)
 
 
-def _identities_of(job: Job, identities: Mapping[str, Identity]) -> tuple[Identity, ...]:
-    return tuple(identities[media_key(ref)] for ref in job.media)
+def _identity(ref: MediaRef, identities: Mapping[str, Identity], marks: Mapping[str, str]) -> Identity:
+    upstream = upstream_of(ref)
+    return identities[media_key(ref)] if upstream is None else result_identity(marks[upstream])
 
 
 def _movable(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from wanrun import rules
 from wanrun.errors import SpecError
 from wanrun.hookspecs import Objection, Submission
-from wanrun.money import most_seconds
 from wanrun.selection import ONCE_MORE
 from wanrun.text import one_line
 from wanrun.types import Action, Problem
@@ -15,38 +14,37 @@ from wanrun.types import Action, Problem
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from wanrun.batch import Batch
     from wanrun.catalog import Catalog
     from wanrun.plan import Plan, PlannedJob
 
 
-def objections(plan: Plan, batch: Batch, catalog: Catalog) -> Mapping[str, tuple[tuple[str, Objection], ...]]:
+def objections(plan: Plan, catalog: Catalog) -> Mapping[str, tuple[tuple[str, Objection], ...]]:
     """Return, by address, what is said against jobs to be submitted, each with the plugin that says it.
 
     Raises `PluginError` when a plugin fails.
     """
     found = {}
     for planned in plan.jobs:
-        if planned.action is Action.SUBMIT and (said := catalog.check_job(_submission(planned, batch, catalog))):
+        if planned.action is Action.SUBMIT and (said := catalog.check_job(_submission(planned))):
             found[planned.job.address] = tuple(said)
     return found
 
 
-def _submission(planned: PlannedJob, batch: Batch, catalog: Catalog) -> Submission:
+def _submission(planned: PlannedJob) -> Submission:
     job, cost = planned.job, planned.cost
     return Submission(
         job=job,
         identities=planned.identities,
-        seconds=most_seconds(job, catalog.models[job.model], batch.seconds),
+        seconds=planned.seconds,
         cost=cost.amount if cost is not None else None,
         currency=cost.currency if cost is not None else None,
         again=planned.why == ONCE_MORE,
     )
 
 
-def refuse_vetoed(plan: Plan, batch: Batch, catalog: Catalog) -> list[str]:
+def refuse_vetoed(plan: Plan, catalog: Catalog) -> list[str]:
     """Raise `SpecError` with every veto at its job; return what is said besides, in words for people."""
-    said = objections(plan, batch, catalog)
+    said = objections(plan, catalog)
     if problems := list(_vetoes(plan, said)):
         raise SpecError(problems)
     return [f"{address}: {against(plugin, each)}" for address, every in said.items() for plugin, each in every]

@@ -50,6 +50,7 @@ _ENDS = frozenset(
         EventName.JOB_DONE,
         EventName.JOB_FAILED,
         EventName.JOB_HELD,
+        EventName.JOB_BLOCKED,
         EventName.JOB_LOST,
         EventName.DELIVERY_FAILED,
         EventName.WAITING,  # of one job: left for another run
@@ -58,10 +59,12 @@ _ENDS = frozenset(
 _STYLES = {
     EventName.JOB_FAILED: "red",
     EventName.DELIVERY_FAILED: "red",
+    EventName.JOB_BLOCKED: "yellow",
     EventName.JOB_LOST: "bold red",
     EventName.JOB_HELD: "yellow",
     EventName.RESULT_EXPIRING: "yellow",
     EventName.WAITING: "yellow",
+    EventName.NOTIFY_FAILED: "yellow",
     EventName.RUN_STOPPING: "yellow",
 }
 ATTENTION = frozenset(_STYLES)  #: what a quiet run still says

@@ -98,7 +98,7 @@ def open_project(setup: Setup, *, catalog: Catalog | None = None) -> Project:
     """Resolve a setup; raises `SettingsError` or `PluginError`."""
     settings = load_settings(start=setup.folder, config=setup.config, base_url=setup.base_url, environ=setup.environ)
     check_name(settings.root)
-    catalog = catalog or load_catalog()
+    catalog = catalog or load_catalog(only=settings.allow.plugins)
     if setup.emulator is not None and not setup.emulator.deliver:
         catalog = rehearsed(catalog)
     path = _ledger_path(setup, settings)

@@ -16,6 +16,7 @@ import pluggy
 
 from wanrun import hookspecs
 from wanrun.catalog import Catalog
+from wanrun.chains import CHAIN, KIND
 from wanrun.errors import PluginError, WanrunError
 from wanrun.guards import Origin
 from wanrun.hookspecs import Objection
@@ -23,7 +24,7 @@ from wanrun.models import shipped_models
 from wanrun.offers import Offers, checked_model, checked_sink, checked_source, items, pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from wanrun.events import Event
     from wanrun.hookspecs import SinkKind, SourceKind, Submission
@@ -33,8 +34,12 @@ GROUP = hookspecs.PROJECT  #: the group of entry points that plugins use
 CORE = Origin("wanrun", "the core")
 
 
-def load_catalog(*, plugins: Iterable[object] = (), entry_points: bool = True) -> Catalog:
+def load_catalog(
+    *, plugins: Iterable[object] = (), entry_points: bool = True, only: Collection[str] | None = None
+) -> Catalog:
     """Return what all plugins offer: the installed ones, unless `entry_points` is off, and the ones given.
+
+    Of the installed ones, where `only` is given, just those are imported whose entry points it names.
 
     A plugin is a module or any other object with functions marked `wanrun.hookimpl`. The order of installation makes
     no difference. Raises `PluginError` for one that cannot be imported or that offers something unusable, and when
@@ -44,6 +49,8 @@ def load_catalog(*, plugins: Iterable[object] = (), entry_points: bool = True) -
     for plugin in plugins:
         loaded.add(plugin, Origin(getattr(plugin, "__name__", type(plugin).__name__), "given by the program"))
     for point in sorted(metadata.entry_points(group=GROUP)) if entry_points else ():
+        if only is not None and point.name not in only:
+            continue
         origin = _origin(point)
         loaded.add(_imported(point, origin), origin)
     return _catalog(loaded)
@@ -77,6 +84,7 @@ def installed_plugins() -> list[InstalledPlugin]:
         name="wanrun",
         package="wanrun",
         version=metadata.version("wanrun"),
+        sources={KIND: CHAIN},
         models=tuple(model.name for model in shipped_models()),
     )
     found = [_surveyed(point) for point in sorted(metadata.entry_points(group=GROUP))]
@@ -97,7 +105,7 @@ def _surveyed(point: metadata.EntryPoint) -> InstalledPlugin:
     own = set(catalog.models) - {model.name for model in shipped_models()}
     return replace(
         plugin,
-        sources=catalog.sources,
+        sources={name: kind for name, kind in catalog.sources.items() if kind is not CHAIN},
         sinks=catalog.sinks,
         models=tuple(sorted(own)),
         observes=loaded.has("wanrun_observers"),
@@ -176,7 +184,8 @@ def _imported(point: metadata.EntryPoint, origin: Origin) -> object:
 
 
 def _catalog(plugins: _Plugins) -> Catalog:
-    sources: Offers[SourceKind] = Offers("source", reserved={"job": CORE})  # `{job: id}` is the core's own: a chain
+    sources: Offers[SourceKind] = Offers("source")
+    sources.add(KIND, CHAIN, CORE)
     sinks: Offers[SinkKind] = Offers("sink")
     models: Offers[Model] = Offers("model")
     for model in shipped_models():

@@ -1,15 +1,17 @@
-"""What `--emulator` makes of sinks that reach beyond this machine: they say what they would have done."""
+"""What `--emulator` makes of sinks that reach beyond this machine: what they would have done is said, and not done."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from wanrun.hookspecs import Notifier, Sink
 from wanrun.types import Receipt
 
 if TYPE_CHECKING:
     from wanrun.catalog import Catalog
-    from wanrun.hookspecs import DeliverContext, Sink, SinkKind
+    from wanrun.hookspecs import DeliverContext, NotifyContext, SinkKind
+    from wanrun.notices import Notice
     from wanrun.types import Delivery, Job, SinkRef
 
 
@@ -20,7 +22,13 @@ def rehearsed(catalog: Catalog) -> Catalog:
 
 
 def _rehearsed(kind: SinkKind) -> SinkKind:
-    return replace(kind, build=lambda: Rehearsal(kind.build()))
+    return replace(kind, build=lambda: _stand_in(kind.build()))
+
+
+def _stand_in(made: Sink | Notifier) -> Sink | Notifier:
+    if not isinstance(made, Sink):
+        return UntoldNotifier()
+    return _UntoldRehearsal(made) if isinstance(made, Notifier) else Rehearsal(made)
 
 
 class Rehearsal:
@@ -38,3 +46,14 @@ class Rehearsal:
         artifact = delivery.artifact
         place = self.place(delivery.sink, delivery.job)
         return Receipt(place, artifact.bytes, artifact.sha256, {"rehearsed": True})
+
+
+class UntoldNotifier:
+    """Stands in for a notifier: the core says what it would have been told, and it is not told."""
+
+    async def notify(self, notice: Notice, ctx: NotifyContext) -> None:
+        """Do nothing."""
+
+
+class _UntoldRehearsal(Rehearsal, UntoldNotifier):
+    """Stands in for what is both."""

@@ -163,8 +163,15 @@ OSS_LINK = Rule("oss-link", "An object in OSS is named by its bucket and key.")
 OPTIONS_NOT_MAPPING = Rule("options-not-mapping", "The options of a kind are a mapping, or its short form.")
 NO_SHORT_FORM = Rule("no-short-form", "The options of a kind without a short form are a mapping.")
 
+# Chains
+UNKNOWN_JOB = Rule("unknown-job", "The job that a chain names is one of the specs of the command.")
+CHAIN_CIRCLE = Rule("chain-circle", "A chain does not lead back to the job that it starts from.")
+CHAIN_UNFIT = Rule("chain-unfit", "A chain stands where the model takes a video.")
+
 # Sinks
-UNKNOWN_SINK = Rule("unknown-sink", "A sink that a job names is one of the spec's.")
+UNKNOWN_SINK = Rule("unknown-sink", "A sink that a job or notify names is one of the spec's.")
+SINK_WITHOUT_FILES = Rule("sink-without-files", "A sink that a job names is of a kind that takes files.")
+SINK_WITHOUT_EVENTS = Rule("sink-without-events", "A sink that notify names is of a kind that hears of events.")
 PLACE_REFUSED = Rule("place-refused", "A sink takes the place that its options name.")
 PLACE_TAKEN = Rule("place-taken", "One place takes the result of one job.")
 SINKS_AT_ONE_PLACE = Rule("sinks-at-one-place", "The sinks of a job lead to different places.")
@@ -181,6 +188,9 @@ MEDIA_SECONDS = Rule("media-seconds", "A local video is as long as the model tak
 TRIM_UNFIT = Rule("trim-unfit", "What is to be kept of a local medium is in it, and the medium is a video.")
 DATA_URL = Rule("data-url", "A data: URL stands only where the model takes one.")
 DATA_URLS = Rule("data-urls", "The data: URLs of a job fit into one request.")
+KIND_NOT_ALLOWED = Rule("kind-not-allowed", "A spec uses only the kinds that the settings allow, if they name any.")
+HOST_NOT_ALLOWED = Rule("host-not-allowed", "Links lead only to the hosts that the settings allow, if they name any.")
+SECRET_NOT_ALLOWED = Rule("secret-not-allowed", "A spec names only the secrets that the settings allow, if any.")
 SECRET_UNAVAILABLE = Rule("secret-unavailable", "A secret that a spec names can be had.")
 BUDGET_CURRENCY = Rule("budget-currency", "A budget is in the currency in which the model is billed.")
 POLICY_VETO = Rule("policy-veto", "No policy, which is a plugin, vetoes a job that is to be submitted.")

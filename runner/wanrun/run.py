@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from contextlib import AsyncExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,14 @@ import trio
 
 from wanrun.audience import Audience
 from wanrun.batch import load_batch, plan_batch
+from wanrun.chained import with_chains
 from wanrun.client import Client
 from wanrun.consent import ask_first, make_budget
 from wanrun.digests import Digests
 from wanrun.engine import run_jobs
 from wanrun.engine.leaving import GRACE_SECONDS
+from wanrun.engine.news import News, listeners_of
+from wanrun.engine.notify import End, tell_at_the_end
 from wanrun.engine.patience import patiently
 from wanrun.engine.stop import Stop, stop_code
 from wanrun.engine.work import Lane, OpenJob, Work
@@ -131,6 +134,8 @@ class Run:
         if work.open and not stop.reasons:
             await self._carry_out(work, services)
         outcome = self._outcome(work, plan, batch)
+        await tell_at_the_end(work, End(outcome.exit_code, outcome.jobs))
+        outcome = replace(outcome, run_notes=(*outcome.run_notes, *work.news.notes()))
         counts = {state.value: count for state, count in outcome.counts().items()}
         work.emit(EventName.RUN_FINISHED, exit_code=int(outcome.exit_code), states=dict(counts))
         return outcome
@@ -149,10 +154,11 @@ class Run:
             return Plan(())
         entries = ledger.entries()
         whole = plan_batch(batch, identified, entries, self.project, retry_failed=self.retry_failed)
-        plan = select(whole, self.selection)
+        chosen = select(whole, self.selection)
+        plan = with_chains(chosen, artifacts=self.project.artifacts, now=self.world.now())
         if self.promised is not None:
             self._keep_promise(self.promised, make_forecast(plan, batch, self.project, ledger, entries), batch, ledger)
-        self._notes += refuse_vetoed(plan, batch, self.project.catalog)
+        self._notes += refuse_vetoed(plan, self.project.catalog)
         return plan
 
     def _keep_promise(self, promised: Planned, forecast: Forecast, batch: Batch, ledger: Ledger) -> None:
@@ -167,7 +173,11 @@ class Run:
             await ask_first(plan, self.project, work.budget, self.confirm)
 
     def _work(self, plan: Plan, batch: Batch, ledger: Ledger, stop: Stop) -> Work:
-        audience = Audience([self._count, self.observe], self.project.catalog.observers(), say=self._notes.append)
+        news = News(listeners_of(batch.specs, self.project))
+        news.begin(ledger)
+        audience = Audience(
+            [self._count, self.observe, news.hear], self.project.catalog.observers(), say=self._notes.append
+        )
         at = datetime.fromtimestamp(self.world.now(), UTC)
         return Work(
             run=f"{at:%Y%m%dT%H%M%SZ}-{self.world.random.getrandbits(24):06x}",
@@ -183,6 +193,7 @@ class Run:
             stop=stop,
             budget=make_budget(self.project, batch, ledger, self.max_cost),
             digests=self._digests,
+            news=news,
             waits=not self.no_wait,
             leave_at=self._began + self.max_wait_seconds,
         )

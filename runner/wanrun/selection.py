@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from wanrun.chains import in_order
 from wanrun.errors import SettingsError
 from wanrun.plan import standing
 from wanrun.types import Action, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from wanrun.plan import Plan, PlannedJob
 
@@ -85,15 +86,15 @@ def _again(planned: PlannedJob) -> PlannedJob:
     return replace(planned, action=Action.SUBMIT, why=ONCE_MORE) if rests else planned
 
 
-def _limited(jobs: Iterable[PlannedJob], limit: int | None) -> Iterable[PlannedJob]:
-    submitted = 0
+def _limited(jobs: Sequence[PlannedJob], limit: int | None) -> Iterator[PlannedJob]:
+    """Leave all but the first jobs to submit to another run; what a job chains from comes before it."""
+    submit = {planned.job.address for planned in jobs if planned.action is Action.SUBMIT}
+    if limit is not None:
+        ordered = [job.address for job in in_order(planned.job for planned in jobs) if job.address in submit]
+        submit = set(ordered[:limit])
     for planned in jobs:
-        if planned.action is Action.SUBMIT:
-            submitted += 1
-            if limit is not None and submitted > limit:
-                yield replace(planned, action=Action.NOTHING, why=LEFT_OUT)
-                continue
-        yield planned
+        is_left = planned.action is Action.SUBMIT and planned.job.address not in submit
+        yield replace(planned, action=Action.NOTHING, why=LEFT_OUT) if is_left else planned
 
 
 def left_out(plan: Plan) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_network
@@ -29,6 +30,8 @@ STATE_FOLDER = ".wanrun"
 PRICE_REGION = DEFAULT_REGION  #: whose prices stand in where the region is not known
 BASE_URL_VARIABLE = "DASHSCOPE_HTTP_BASE_URL"  #: the official SDK's own
 API_KEY_VARIABLE = "DASHSCOPE_API_KEY"
+
+_HOST = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*|\[?[0-9a-f:]+\]?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +91,23 @@ class _Secrets:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Allow:
+    """The table `[allow]`: what specs may use. A list that is given is closed; None: whatever is installed."""
+
+    secrets: tuple[str, ...] | None = None  #: their names
+    hosts: tuple[str, ...] | None = None  #: of links in options of sources and sinks; `*.example.com` for those below
+    kinds: tuple[str, ...] | None = None  #: of sources and sinks
+    plugins: tuple[str, ...] | None = None  #: by the names of their entry points; no other one is even imported
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that the operator decides."""
 
     root: Path  #: the project root, absolute: `wanrun.toml` and the ledger live here
     providers: Mapping[str, Provider]
     budget: Budget = field(default_factory=Budget)
+    allow: Allow = field(default_factory=Allow)
     secrets_folder: Path | None = None  #: where secrets are mounted as files; None: they are in the environment
     file: Path | None = None  #: where they were read; None: there is no such file
     written: Mapping[str, Any] = field(default_factory=dict)  #: its table of providers, as it stands there
@@ -139,6 +153,7 @@ def load_settings(
         root=root,
         providers=asked,
         budget=_budget(data or {}, path),
+        allow=_allow(data or {}, path),
         secrets_folder=root / folder if folder else None,
         file=None if data is None else path,
         written=written,
@@ -164,7 +179,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _providers(data: Mapping[str, Any], path: Path) -> dict[str, Provider]:
-    _known(data, ["providers", "secrets", "budget"], where="", path=path)
+    _known(data, ["providers", "secrets", "budget", "allow"], where="", path=path)
     tables = data.get("providers", {})
     if not isinstance(tables, dict):
         raise SettingsError(f"{path}: providers is not a table; write [providers.default]")
@@ -184,6 +199,15 @@ def _secrets_folder(data: Mapping[str, Any], path: Path) -> str | None:
 def _budget(data: Mapping[str, Any], path: Path) -> Budget:
     values = _values(Budget, data.get("budget", {}), where="budget", path=path)
     return Budget(**{key: Money.parse(value) for key, value in values.items()})
+
+
+def _allow(data: Mapping[str, Any], path: Path) -> Allow:
+    values = _values(Allow, data.get("allow", {}), where="allow", path=path)
+    for host in values.get("hosts", ()):
+        if not _HOST.fullmatch(host):
+            words = 'give the name of a host alone, in lower case, such as "example.com", or "*.example.com"'
+            raise SettingsError(f"{path}: allow.hosts has {_shown(host)}; {words}")
+    return Allow(**{key: tuple(value) for key, value in values.items()})
 
 
 def _provider(name: str, table: object, path: Path) -> Provider:
@@ -237,6 +261,9 @@ def _wrong(kind: str, value: object) -> str | None:
         return None if isinstance(value, dict) else "a table"
     if kind.startswith("Money"):
         return None if Money.is_written(value) else GIVE_AMOUNT
+    if kind == "tuple[str, ...] | None":
+        texts = isinstance(value, list) and all(isinstance(item, str) and item for item in value)
+        return None if texts else "a list of names in quotes, which may be empty"
     if kind == "tuple[str, ...]":
         return None if isinstance(value, list) and all(map(_is_network, value)) else 'a list such as ["198.18.0.0/15"]'
     return None if isinstance(value, str) and value else "a text in quotes"

@@ -36,7 +36,7 @@ class Vault:
 
     def check(self, options: Iterable[Mapping[str, JSON]]) -> None:
         """Look up every secret once; raises `SpecError` with all that cannot be had, where specs name them."""
-        templates = {(template.position, template) for each in options for template in _templates(each)}
+        templates = {(template.position, template) for each in options for template in templates_in(each)}
         if problems := [problem for _, template in templates for problem in self._faults(template)]:
             raise SpecError(sorted(problems))
 
@@ -86,12 +86,13 @@ def _read(path: Path) -> str:
         raise SettingsError(f"{path}: {exc.strerror}; the secret cannot be read") from exc
 
 
-def _templates(value: Mapping[str, JSON] | JSON) -> Iterator[SecretTemplate]:
+def templates_in(value: Mapping[str, JSON] | JSON) -> Iterator[SecretTemplate]:
+    """Yield what stands for secrets in options, at whatever depth."""
     if isinstance(value, SecretTemplate):
         yield value
     elif isinstance(value, list):
         for item in value:
-            yield from _templates(item)
+            yield from templates_in(item)
     elif value is not None and not isinstance(value, bool | int | float | str):
         for item in value.values():
-            yield from _templates(item)
+            yield from templates_in(item)

@@ -23,8 +23,13 @@ _LINES: dict[EventName, Callable[[Event], str]] = {
     EventName.JOB_ADOPTED: lambda event: f"found as task {event.data['task']}: {event.data['message']}",
     EventName.JOB_RETRIED: lambda event: f"tried anew: {event.data['message']}{_code(event)}",
     EventName.JOB_HELD: lambda event: f"held: {event.data['message']}. A task may exist, so nothing is sent again",
+    EventName.JOB_BLOCKED: lambda event: f"blocked: {event.data['message']}",
     EventName.JOB_LOST: lambda event: f"lost: {event.data['message']}",
     EventName.WAITING: lambda event: _waiting(event),
+    EventName.NOTIFIED: lambda event: (
+        f"{'would have told' if event.data['rehearsed'] else 'told'} {event.data['sink']}: {event.data['message']}"
+    ),
+    EventName.NOTIFY_FAILED: lambda event: f"{event.data['sink']} was not told: {event.data['message']}",
     EventName.RUN_STOPPING: lambda event: f"stopping: {event.data['reason']}",
 }
 

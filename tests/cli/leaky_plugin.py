@@ -13,7 +13,7 @@ from wanrun import Identity, MediaUrl, Receipt, SinkConflict, SinkError, SinkKin
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wanrun import DeliverContext, Delivery, Event, Job, MediaRef, PrepareContext, SinkRef
+    from wanrun import DeliverContext, Delivery, Event, Job, MediaRef, Notice, NotifyContext, PrepareContext, SinkRef
 
 TEXT = {"type": "string", "description": "A text."}
 SECRET = {**TEXT, "writeOnly": True}
@@ -95,6 +95,16 @@ class Leaky:
         return Receipt(f"posted to {spelt(hook)}", artifact.bytes, artifact.sha256, details)
 
 
+class Blabber:
+    """A notifier that tells its secret instead of the news."""
+
+    async def notify(self, notice: Notice, ctx: NotifyContext) -> None:
+        """Fail with the secret."""
+        hook = notice.sink.options["hook"].reveal()  # type: ignore[union-attr]  # it is a secret by its schema
+        tell(f"{hook} {notice}")
+        raise ValueError(f"{notice} to {spelt(hook)}")
+
+
 def note(event: Event) -> None:
     """Write every event down."""
     with open("observed.jsonl", "a", encoding="utf-8") as file:  # noqa: PTH123  # as plugins do
@@ -109,8 +119,9 @@ def wanrun_sources() -> dict[str, SourceKind]:
 
 @hookimpl
 def wanrun_sinks() -> dict[str, SinkKind]:
-    """Offer `leaky`."""
-    return {"leaky": SinkKind(options=options(id=TEXT, hook=SECRET), build=Leaky)}
+    """Offer `leaky` and `blabber`."""
+    taking = options(id=TEXT, hook=SECRET)
+    return {"leaky": SinkKind(options=taking, build=Leaky), "blabber": SinkKind(options=taking, build=Blabber)}
 
 
 @hookimpl

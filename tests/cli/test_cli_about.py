@@ -142,7 +142,7 @@ def test_the_installed_plugins_are_shown(project: Project, install: Install) -> 
     assert (said.exit_code, said.stderr) == (0, ""), said
     rows = [line.split(maxsplit=3) for line in said.stdout.splitlines()]
     assert rows[0][0] == "wanrun"
-    assert rows[0][3] == "model wan2.7-videoedit"
+    assert rows[0][3] == "source job; model wan2.7-videoedit"
     assert rows[-1] == ["vault", "vault", "1.2", "source vault; hears of events"]
 
 

@@ -32,6 +32,9 @@ defaults: {model: wan2.7-videoedit}
 sinks:
   leak: {leaky: {id: "${{ job.id }}", hook: "${{ secret.HOOK }}"}}
   disk: {folder: {path: out, name: "${{ job.id }}.mp4"}}
+  blab: {blabber: {hook: "${{ secret.HOOK }}"}}
+notify:
+  - {to: blab, events: [run_finished, job_failed, delivery_failed]}
 jobs:
 """
 #: What the plugin's sink does with its secret, job by job, and what the source does.
@@ -100,6 +103,7 @@ def test_a_whole_life_in_processes_of_its_own_leaves_no_canary(project: Project,
 
     assert (text.exit_code, again.exit_code) == (1, 1), text
     assert "delivery_failed" in (project.folder / "events.jsonl").read_text()
+    assert "blab was not told" in text.stderr
     assert "***" in text.stderr
     assert "posting to ***" in text.stderr  # the plugin's own log, as logging prints it by default
     assert (project.folder / "plugin.log").read_text().count("Traceback") >= 1
@@ -141,7 +145,7 @@ def test_a_rehearsal_needs_no_secret_of_its_sinks(
     assert "there is no secret" not in rehearsed.all
     assert refused.exit_code == 2, refused
     assert refused.stderr.endswith("3 problems in leaks.yaml; nothing was submitted\n"), refused
-    assert "leaks.yaml:14:" in refused.stderr
+    assert "leaks.yaml:17:" in refused.stderr
 
 
 def test_a_bug_is_printed_without_secrets_and_without_locals(

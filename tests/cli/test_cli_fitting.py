@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,6 +14,7 @@ import pytest
 from cli_parts import FAST, HEAD
 
 from media_files import make_video, png
+from processes import COMMAND, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +80,44 @@ def test_the_service_gets_what_was_made(project: Project, batch: str) -> None:
     sidecar = json.loads((project.folder / ".wanrun/emulator/delivered/out/shot.mp4.json").read_text())
 
     assert sidecar["usage"]["input_seconds"] == pytest.approx(3.0, abs=0.05)
+
+
+LOOK = """
+import sys
+from wanrun.cli import run_app
+code = run_app(sys.argv[1:])
+print("loaded", sorted({"av", "PIL", "cv2"} & set(sys.modules)), code)
+"""
+
+
+@pytest.mark.parametrize("command", [("validate",), ("plan",), ("run", *FAST)], ids=lambda command: command[0])
+def test_no_decoder_is_loaded_but_in_the_process_that_makes_the_file(
+    project: Project, batch: str, command: tuple[str, ...]
+) -> None:
+    """Neither to check and to plan, nor to carry out."""
+    words = [sys.executable, "-c", LOOK, command[0], batch, *command[1:]]
+
+    said = subprocess.run(words, cwd=project.folder, capture_output=True, text=True, check=True)
+
+    assert said.stdout.splitlines()[-1] == "loaded [] 0"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_something_is_made_fails_no_job(project: Project, batch: str, number: signal.Signals) -> None:
+    """Whether it reaches the run alone or the whole group of a terminal; the next run makes it."""
+    make_video(project.folder / "clips" / "long.mov", seconds=60, size=(3840, 2160))
+    text = (project.folder / batch).read_text().replace("trim: 2-5", "trim: 2-12")
+    project.write(batch, text)
+    with subprocess.Popen([*COMMAND, batch, *FAST], cwd=project.folder, start_new_session=True) as process:
+        wait_until(lambda: any((project.folder / ".wanrun" / "fitted").glob("*.part")))
+        os.killpg(process.pid, number)
+        code = process.wait(30)
+    standing = project.wanrun("status", "--emulator", "--format", "json").json["jobs"]
+
+    assert code == 128 + number
+    assert [job["state"] for job in standing] == ["new"]
+    assert list((project.folder / ".wanrun" / "fitted").glob("*.part")) == []
 
 
 def test_a_plain_sidecar_is_what_it_was(project: Project) -> None:

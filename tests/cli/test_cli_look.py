@@ -62,8 +62,18 @@ def test_plan_knows_what_is_done_and_what_changed(project: Project) -> None:
     assert jobs == {"batch/one": ("done", "nothing"), "batch/two": ("changed", "submit")}
     assert said.json["actions"] == {"nothing": 1, "submit": 1}
     assert set(said.json["jobs"][0]) == {
-        *("job", "state", "action", "why", "changes", "model", "provider", "tags", "fingerprint", "media", "fitted"),
-        *("spec", "line", "places", "billed_seconds_at_most", "cost_at_most", "objections", "occupied"),
+        *("job", "state", "action", "why", "changes", "model", "provider", "tags", "fingerprint", "media"),
+        *(
+            "chains_from",
+            "fitted",
+            "spec",
+            "line",
+            "places",
+            "billed_seconds_at_most",
+            "cost_at_most",
+            "objections",
+            "occupied",
+        ),
     }
 
 

@@ -556,3 +556,76 @@ def test_a_comment_fits_whatever_the_batch(project: Project) -> None:
     assert len(said.stdout.encode()) < 65_536
     assert re.search(r"and \d+ more: `wanrun plan` lists them", said.stdout)
     assert said.stdout.count("<details>") == said.stdout.count("</details>") > 0
+
+
+# Chains
+
+
+def chained(project: Project) -> str:
+    """Write a spec of a chain of three and one job beside it, and return its name."""
+    return project.write(
+        "batch.yaml",
+        f"{HEAD}jobs:\n"
+        "  - {id: one, prompt: make it night, media: [{video: https://example.com/1.mp4}], parameters: {duration: 4}}\n"
+        "  - {id: two, prompt: make it clay, media: [{video: {job: one}}]}\n"
+        "  - {id: three, prompt: make it anime, media: [{video: {job: two}}]}\n"
+        "  - {id: other, prompt: make it snow, media: [{video: https://example.com/other.mp4}]}\n",
+    )
+
+
+def test_a_chain_shows_what_waits_for_what_and_takes_its_time(project: Project) -> None:
+    """A job made from another one costs what that can make at most, and comes a round after it."""
+    said = project.wanrun("plan", chained(project))
+
+    assert said.stdout == (
+        "batch/one    new  submit  at most 15.52 CNY for 14.1 s\n"
+        "batch/two    new  submit  after batch/one; at most 8.92 CNY for 8.1 s\n"
+        "batch/three  new  submit  after batch/two; at most 8.92 CNY for 8.1 s\n"
+        "batch/other  new  submit  at most 22.13 CNY for 20.1 s\n"
+        "\n4 jobs: 4 submit; at most 55.48 CNY to submit\n"
+        "prices of 2026-11-22 (singapore)\n"
+        "default: about 3 min to 15 min for 4 tasks, 5 at once, at 1 to 5 min a task, as is usual\n"
+    )
+
+
+def test_programs_read_what_a_job_chains_from(project: Project) -> None:
+    """As addresses; the medium is named by whose result it is."""
+    jobs = project.wanrun("plan", chained(project), "--format", "json").json["jobs"]
+
+    assert [job["chains_from"] for job in jobs] == [[], ["batch/one"], ["batch/two"], []]
+    assert jobs[1]["media"] == [{"type": "video", "name": "the result of batch/one"}]
+
+
+def test_what_changed_above_is_named_below(project: Project) -> None:
+    """The job that was edited shows how, and those below it which result they will be made from now."""
+    project.wanrun(chained(project), *FAST)
+    spec = project.folder / "batch.yaml"
+    project.write("batch.yaml", spec.read_text().replace("make it night", "make it late"))
+
+    said = project.wanrun("plan", "batch.yaml", "--emulator")
+
+    assert said.stdout.splitlines()[:6] == [
+        "batch/one    changed  submit   at most 15.52 CNY for 14.1 s",
+        "    prompt: make it [-night-] {+late+}",
+        "batch/two    changed  submit   after batch/one; at most 8.92 CNY for 8.1 s",
+        "    video: the result of batch/one has other bytes",
+        "batch/three  changed  submit   after batch/two; at most 8.92 CNY for 8.1 s",
+        "    video: the result of batch/two has other bytes",
+    ]
+
+
+def test_below_a_failed_job_the_plan_and_the_run_say_why(project: Project) -> None:
+    """Blocked is exit code 1: a person must look at the job that failed. A plan file keeps its promise all the same."""
+    faults = project.faults(
+        {"on": "create", "nth": 1, "do": {"fail": {"code": "DataInspectionFailed", "message": "No."}}}
+    )
+
+    ran = project.wanrun(chained(project), *FAST, *faults)
+    said = project.wanrun("plan", "batch.yaml", "--emulator", "--out", "plan.json")
+    again = project.wanrun("run", "--plan", "plan.json", *FAST)
+
+    reason = "batch/one, which it chains from, is failed: No. (DataInspectionFailed)"
+    assert ran.exit_code == again.exit_code == 1
+    assert f"batch/two is blocked: {reason}" in ran.stdout
+    assert f"batch/two    blocked  nothing  {reason}" in said.stdout.splitlines()
+    assert "nothing was submitted" in again.stdout

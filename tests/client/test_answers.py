@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wanrun.client.answers import TaskStatus, parse_created, parse_page, parse_refusal, parse_task, parse_usage
@@ -370,6 +370,7 @@ def test_no_answer_breaks_a_parser(parser: Callable[[object], object], body: obj
 
 
 @given(foreign=st.text())
+@example(foreign="0\x1f")
 def test_no_text_breaks_the_readers_of_texts(foreign: str) -> None:
     """Whatever stands where a time, a link or a message should."""
     assert clean(foreign).isprintable()

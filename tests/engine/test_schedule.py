@@ -180,15 +180,16 @@ def test_a_look_at_an_expected_end_is_never_early() -> None:
 
 def test_the_more_are_watched_the_closer_are_the_looks() -> None:
     """One call tells of all of them, so their first end is seen sooner at the same cost for each."""
-    few, many = schedule(), schedule()
-    for plan, count in ((few, 5), (many, 50)):
+    few, many, very_many = schedule(), schedule(), schedule()
+    for plan, count in ((few, 5), (many, 25), (very_many, 500)):
         for attempt in range(count):
             plan.add(attempt, now=0)
         for attempt in range(count):
             plan.seen(attempt, now=30, running=True, age_seconds=30)
 
     assert few.next_look() - 30 == pytest.approx(6)
-    assert many.next_look() - 30 == pytest.approx(1.2)
+    assert many.next_look() - 30 == pytest.approx(2.4)
+    assert very_many.next_look() - 30 == pytest.approx(1.2)  # no closer, since its list has many pages
 
 
 @pytest.mark.parametrize(

@@ -180,15 +180,16 @@ def test_transparent_parts_become_white(tmp_path: Path) -> None:
     assert set(dots[:900]) == {255}
 
 
-def test_a_file_that_changes_meanwhile_is_not_kept(tmp_path: Path) -> None:
-    """What is made must be of the bytes that the plan has seen."""
-    path = make_video(tmp_path / "a.mp4", seconds=12)
+@pytest.mark.parametrize("seconds", [12, 3], ids=["made", "taken as it is"])
+def test_a_file_that_changes_meanwhile_is_not_kept(tmp_path: Path, seconds: int) -> None:
+    """What the service gets must be of the bytes that the plan has seen."""
+    path = make_video(tmp_path / "a.mp4", seconds=seconds)
     key = "sha256:" + "0" * 64
 
-    with pytest.raises(SourceError, match=r"^a\.mp4 changed while something was made of it; run again$"):
+    with pytest.raises(SourceError, match=r"^a\.mp4 changed since the plan; run again to submit it as it is now$"):
         Shelf(tmp_path / "fitted").made(path, key, FIT, VIDEO, name="a.mp4")
 
-    assert list((tmp_path / "fitted").iterdir()) == []
+    assert list((tmp_path / "fitted").glob("*")) == []
 
 
 def spoilt(path: Path) -> Path:
@@ -315,6 +316,18 @@ def test_the_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
         process.kill()
 
     wait_until(lambda: not children())
+
+
+def test_the_sound_of_a_cut_ends_no_later_than_its_pictures(tmp_path: Path) -> None:
+    """What the service counts are the longer of the two; ten seconds are the most that it takes."""
+    path = make_video(tmp_path / "a.mp4", seconds=12, sound=True)
+
+    whole, part = made(path), made(path, trim(1, 4))
+
+    assert [(probe(film).seconds or 99) <= most for film, most in ((whole, 10), (part, 3))] == [True, True]
+    with av.open(str(part)) as film:
+        heard = sum(frame.samples for frame in film.decode(audio=0)) / film.streams.audio[0].rate
+    assert heard == pytest.approx(3, abs=0.3)
 
 
 @pytest.mark.parametrize(("span", "frames"), [((3.5, 8.25), 23), ((0, 2), 10), ((0.1, 3.1), 14)])

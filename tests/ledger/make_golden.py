@@ -65,6 +65,7 @@ async def _live(folder: Path) -> None:
     await _change(sim)
     await _move(sim)
     await _do_batch(sim)
+    _tell(sim)
     _kill(sim)
     (folder / "account.jsonl").write_text(sim.account.dump())
     (folder / "facts.json").write_text(json.dumps({"ended_at": sim.clock(), "billed": sim.billed()}, indent=1) + "\n")
@@ -113,6 +114,14 @@ async def _do_batch(sim: Simulation) -> None:
 
     sim.faults(*FATES, NO_LIST)
     await sim.run(sim.clips(*BATCH), observe=get_in_the_way)
+
+
+def _tell(sim: Simulation) -> None:
+    """Leave the marks of somebody who hears of the batch, and knows all but its last events."""
+    with sim.ledger() as ledger:
+        ledger.listen("a destination", ["batch", "moved"])
+        ledger.told("a destination", ["batch", "moved"], until=ledger.last_event() - 5)
+        ledger.note_stop("a destination", ["batch"], 5)
 
 
 def _kill(sim: Simulation) -> None:

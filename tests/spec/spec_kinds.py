@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wanrun.catalog import Catalog
+from wanrun.chains import CHAIN, KIND
 from wanrun.errors import SinkError
 from wanrun.hookspecs import SinkKind, SourceKind
 from wanrun.models import Model, shipped_models
@@ -31,6 +32,18 @@ class Folder:
             raise SinkError(f"{name}: the name leads out of the folder")
         return (Path(str(sink.options.get("path", "out"))) / name).as_posix()
 
+    async def deliver(self, delivery: Any, ctx: Any) -> Any:
+        """Fail: loading a spec may not deliver."""
+        raise AssertionError("a sink was called")
+
+
+class Pager:
+    """A sink that only hears of events."""
+
+    async def notify(self, notice: Any, ctx: Any) -> None:
+        """Fail: loading a spec may not notify."""
+        raise AssertionError("a sink was called")
+
 
 def no_source() -> Any:
     """Fail: loading a spec may not build a source."""
@@ -43,8 +56,12 @@ def build_catalog(**models: Model) -> Catalog:
         "camera": SourceKind(options=options("number", number={"type": "integer", "minimum": 0}), build=no_source),
         "file": SourceKind(options=options("path", path=TEXT), build=no_source, short="path"),
         "http": SourceKind(options=options("url", url=TEXT, key=TEXT), build=no_source, short="url"),
+        KIND: CHAIN,
         "url": SourceKind(options=options("url", url=TEXT), build=no_source, short="url"),
     }
     folder: Any = Folder
-    sinks = {"folder": SinkKind(options=options(path=TEXT, name=TEXT), build=folder, short="path", local=True)}
+    sinks = {
+        "folder": SinkKind(options=options(path=TEXT, name=TEXT), build=folder, short="path", local=True),
+        "pager": SinkKind(options=options("number", number=TEXT), build=Pager, short="number"),
+    }
     return Catalog(sources, sinks, {model.name: model for model in shipped_models()} | models)

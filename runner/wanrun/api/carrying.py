@@ -16,7 +16,7 @@ from wanrun.errors import LedgerBusy, LedgerError, SettingsError
 from wanrun.ledger import RESULT_LIFE_SECONDS, AttemptState, Ledger, LedgerLock
 from wanrun.ledger.backup import back_up, check_place, snapshot, whole_file, write_copy
 from wanrun.ledger.compare import Difference, Relation, compare, tasks_of
-from wanrun.ledger.lending import Lent
+from wanrun.ledger.lending import Lent, not_given_back
 from wanrun.ledger.portable import Portable, account_in, digest_of, lent_in, lines_of, migrate, read_portable
 from wanrun.ledger.store import SERVICE, account_words
 from wanrun.plan import standing
@@ -95,7 +95,7 @@ def export_ledger(
 
     `lent_to` names who goes on with the ledger: whoever imports the file may look at it, and a run refuses it. The
     same holds for a file that is written while a run uses the ledger. Raises `SettingsError` for a place that cannot
-    be, `LedgerBusy` when it is to be lent while a run uses it, and `LedgerError`.
+    be, `LedgerBusy` when it is to be lent while a run uses it, and `LedgerError`, also when it is lent already.
     """
     ledger = open_project(setup or Setup()).ledger_path
     path = None if str(to) == STANDARD else Path(to).absolute()
@@ -126,7 +126,7 @@ def _state_of(ledger: Path, lent_to: str | None, now: float) -> tuple[sqlite3.Co
     before = lent_in(tables)
     if before is not None and lent_to is not None:
         tables.close()
-        raise SettingsError(f"{ledger} was {before.words()}, and is not given back; it cannot be lent again")
+        raise not_given_back(str(ledger), before)
     return tables, before or (Lent(lent_to, now) if lent_to is not None else used_by)
 
 

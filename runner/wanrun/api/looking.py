@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wanrun.batch import Batch, identify_batch, load_batch, plan_batch
+from wanrun.chained import with_chains
 from wanrun.forecast import make_forecast
 from wanrun.ledger import Ledger
 from wanrun.planfile import promise_of, write_plan
@@ -70,7 +71,8 @@ def forecast(
         with _ledger_of(project) as ledger:
             entries = ledger.entries()
             whole = plan_batch(batch, identified, entries, project, retry_failed=retry_failed)
-            found = make_forecast(select(whole, selection), batch, project, ledger, entries)
+            chosen = with_chains(select(whole, selection), artifacts=project.artifacts, now=time.time())
+            found = make_forecast(chosen, batch, project, ledger, entries)
             if plan_file is not None:
                 promise = promise_of(found, batch, project, ledger, selection=selection, retry_failed=retry_failed)
                 write_plan(Path(plan_file), promise, now=time.time())

@@ -6,11 +6,12 @@ Commands are imported when they are called, so that `--help` does not wait for w
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 import traceback
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -103,6 +104,16 @@ def main(args: Sequence[str] | None = None) -> None:
     for problem in dict.fromkeys(UNSAID):
         say(problem, err=True)
         code = code or int(ExitCode.UNFINISHED)
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit, with this very code: Python would fail, and exit with 120, over what a broken stream still holds."""
+    try:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+    except (OSError, ValueError):  # the second for a stream that is closed
+        os._exit(code)
     sys.exit(code)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wanrun import api
+from wanrun.chains import upstreams
 from wanrun.changes import medium_name
 from wanrun.cli.markdown import page
 from wanrun.cli.options import (
@@ -194,6 +195,7 @@ def _job(found: api.JobForecast) -> dict[str, Any]:
         "provider": job.provider,
         "tags": list(job.tags),
         "fingerprint": planned.fingerprint,
+        "chains_from": list(upstreams(job)),
         "media": [_medium(ref, facts) for ref, facts in zip(job.media, found.media, strict=True)],
         "fitted": [asdict(each) for each in planned.fitted],
         "billed_seconds_at_most": float(found.seconds) if found.seconds is not None else None,

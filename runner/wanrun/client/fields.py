@@ -49,8 +49,8 @@ def task_id(value: object) -> str | None:
 
 def number(value: object) -> float | None:
     """Return a finite number of 0 or more, also when it is written as a text."""
-    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        value = float(value)
+    if isinstance(value, str) and _NUMBER.fullmatch(bare := value.strip()):
+        value = float(bare)  # which strips less
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e18:
         return None
     return float(value) if math.isfinite(value) else None

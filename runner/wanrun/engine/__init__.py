@@ -16,6 +16,7 @@ from wanrun.engine.expiring import warn_of_expiry
 from wanrun.engine.fetch import fetch_results
 from wanrun.engine.flushing import flush_ledger
 from wanrun.engine.leaving import leave_in_time, leave_when_full
+from wanrun.engine.notify import tell_meanwhile
 from wanrun.engine.reconcile import settle_unsure
 from wanrun.engine.submit import submit_jobs
 from wanrun.engine.watch import watch_tasks
@@ -39,6 +40,7 @@ async def run_jobs(work: Work) -> None:
         nursery.start_soon(warn_of_expiry, work)
         nursery.start_soon(leave_in_time, work)
         nursery.start_soon(flush_ledger, work)
+        nursery.start_soon(tell_meanwhile, work)
         await _run_stages(work)
         nursery.cancel_scope.cancel()
     work.ledger.flush()

@@ -7,7 +7,7 @@ jobs are not reordered to use up what is left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import trio
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wanrun.engine.work import OpenJob, Work
     from wanrun.ledger import Entry, Ledger
     from wanrun.money import Price
-    from wanrun.types import Usage
+    from wanrun.types import MediaRef, Usage
 
 #: A run finds out what came of these, and may free some of what is set aside for them.
 _UNSETTLED = (
@@ -70,6 +70,13 @@ class Budget:
         self.news = trio.Event()  # something that money was set aside for has ended, or the line has moved
         self._line: list[OpenJob] = []  # what is to be reserved for, in the order of the specs
         ledger.appraise(prices)
+
+    def priced(self, job: OpenJob, length_of: Callable[[MediaRef], float | None]) -> OpenJob:
+        """Return a job with what it costs at most, now that the length of its media is known; see `Price.of_job`."""
+        price = self._prices(job.provider, job.model)
+        if price is None or job.planned is None:
+            return job
+        return replace(job, planned=replace(job.planned, cost=price.of_job(job.planned.job, length_of)))
 
     def tell(self) -> None:
         """Wake those that wait for room: something may have become cheaper."""
@@ -145,9 +152,9 @@ class Budget:
         rooms = [self._room(cap) for cap in self._caps if cap.spec is None]
         return Money.of_millionths(max(0, min([wanted.millionths, *rooms])), wanted.currency)
 
-    def spent_by_run(self) -> dict[str, Spent]:
-        """Return what this run has submitted costs, by currency."""
-        return self._ledger.spent(entries=self._own)
+    def spent_by_run(self, spec: str | None = None) -> dict[str, Spent]:
+        """Return what this run has submitted costs, by currency; of one spec's jobs if it is named."""
+        return self._ledger.spent(spec=spec, entries=self._own)
 
     def is_spent_for(self, job: OpenJob) -> bool:
         """Say whether a cap on this job was reached before, so that preparing it would be in vain."""

@@ -89,6 +89,7 @@ async def _fetch(work: Work, lane: Lane, attempt: Attempt, job: OpenJob) -> None
 
 
 def _hand_on(work: Work, job: OpenJob) -> None:
+    work.chains.came(job.entry)
     if job.planned is None:
         work.settle(job)
     else:
@@ -119,7 +120,10 @@ class _Fetcher:
         while True:
             try:
                 link = link or await self._fresh_link()
-                return await self._download(link)
+                artifact = await self._download(link)
+                if self._work.chains.is_awaited(self._job.entry):  # to be handed on
+                    self._work.links[self._attempt.id] = link
+                return artifact
             except LinkExpired as exc:
                 if self._is_too_late():
                     raise

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wanrun.engine.work import Work
     from wanrun.types import Identity, MediaRef
 
+STOPPING_SECONDS = 5  #: who stops all processes of a run stops the run itself by then
 AT_ONCE = 2  #: each may take gigabytes and two processors
 
 
@@ -37,7 +38,7 @@ class Fitter:
         if fitting is None or not identity.key.startswith(f"{fitting.key}:sha256:"):
             raise SourceError(f"the source {ref.kind} asks for nothing to be made of the file named at {ref.position}")
         key, limits = identity.key.removeprefix(f"{fitting.key}:"), self._work.catalog.models[model].media[ref.type]
-        left = Event()
+        name, left = named(path, ref.folder), Event()
         async with self._locks.setdefault(f"{identity.key} {model} {ref.type}", trio.Lock()), self._places:
             with plain_errors():
                 async with trio.open_nursery() as nursery:
@@ -49,11 +50,12 @@ class Fitter:
                             key,
                             fitting,
                             limits,
-                            name=named(path, ref.folder),
+                            name=name,
                             is_given_up=left.is_set,
                         )
-                    except GivenUp:  # since we are cancelled, which the next line finds
-                        await trio.sleep_forever()
+                    except GivenUp as exc:  # since we are cancelled, or about to be
+                        await trio.sleep(STOPPING_SECONDS)
+                        raise SourceError(f"{name}: somebody has stopped what was made of it; run again") from exc
                     except OSError as exc:
                         raise SourceError(f"{exc.filename or self._work.fitted}: {exc.strerror or exc}") from exc
                     nursery.cancel_scope.cancel()

@@ -64,8 +64,8 @@ async def _leave(work: Work) -> None:
     await work.submitted.wait()
     work.stop.watching.cancel()
     await work.watched.wait()
-    for entry in _unfinished(work):
-        work.settle(work.open[entry])
+    for job in [work.open[entry] for entry in _unfinished(work)]:
+        work.settle(job)
 
 
 def _unfinished(work: Work) -> set[int]:
@@ -82,7 +82,7 @@ def _fitting(work: Work) -> list[OpenJob]:
     fitting: list[OpenJob] = []
     room = {name: _room(work, lane) for name, lane in work.lanes.items()}
     for job in work.jobs:
-        if job.entry in work.open and _is_new(job) and room[job.provider] > 0:
+        if job.entry in work.open and _is_new(job) and room[job.provider] > 0 and work.chains.is_ready(job):
             room[job.provider] -= 1
             fitting.append(job)
     return fitting if work.stop.is_submitting else []

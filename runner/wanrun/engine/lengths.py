@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wanrun.engine.upstream import result_path
 from wanrun.errors import WanrunError
 from wanrun.fitting import Unfit, fitting_of, recipe_for
 from wanrun.media import ProbeError, probe
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from wanrun.catalog import Catalog
     from wanrun.engine.work import OpenJob, Work
-    from wanrun.types import Job
+    from wanrun.models import MediaLimits
+    from wanrun.types import MediaRef
 
 COUNTED_SECONDS = 10  #: of a longer video some models count a part only
 
@@ -20,21 +24,25 @@ async def input_seconds(job: OpenJob, work: Work) -> float | None:
     """Return the length of the one local video of a job; None where it is not known or may not count as a whole."""
     if job.planned is None or job.planned.job.parameters.get("duration"):
         return None
-    seconds = await work.world.to_thread(_local_seconds, job.planned.job, work.catalog)
+    media = work.catalog.models[job.model].media
+    videos = [ref for ref in job.planned.job.media if media[ref.type].max_seconds is not None]
+    if len(videos) != 1:
+        return None
+    made = result_path(job, videos[0], work)
+    seconds = await work.world.to_thread(_local_seconds, videos[0], media[videos[0].type], made, work.catalog)
     return seconds if seconds is not None and seconds <= COUNTED_SECONDS else None
 
 
-def _local_seconds(job: Job, catalog: Catalog) -> float | None:
-    timed = {name for name, limits in catalog.models[job.model].media.items() if limits.max_seconds is not None}
-    videos = [ref for ref in job.media if ref.type in timed]
-    if len(videos) != 1:
-        return None
-    source = catalog.source(videos[0].kind)
+def _local_seconds(ref: MediaRef, limits: MediaLimits, made: Path | None, catalog: Catalog) -> float | None:
+    """Return the length of a video by its file, as it is sent; `made` is that of another job's result."""
+    source = catalog.source(ref.kind)
     try:
-        path, fitting = source.locate(videos[0]), fitting_of(source, videos[0])
+        if made is not None:
+            return probe(made).seconds
+        path, fitting = source.locate(ref), fitting_of(source, ref)
         if path is None or fitting is None:
             return probe(path).seconds if path is not None else None
         facts = probe(path)
-        return recipe_for(facts, catalog.models[job.model].media[videos[0].type], fitting).made(facts).seconds
+        return recipe_for(facts, limits, fitting).made(facts).seconds
     except (WanrunError, ProbeError, Unfit):  # the file is gone by now: then it tells nothing
         return None

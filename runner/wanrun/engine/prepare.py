@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import trio
 
+from wanrun.chains import upstream_of
 from wanrun.engine.fitting import Fitter
 from wanrun.engine.lengths import input_seconds
 from wanrun.engine.patience import patiently
+from wanrun.engine.upstream import hand_on, priced
 from wanrun.errors import ServiceError, SourceError, WanrunError
 from wanrun.inputs import INLINE_BYTES, data_url
 from wanrun.types import MediaUrl
@@ -56,7 +58,7 @@ class Preparer:
             own = len(data_url(ref))
             ctx = _Context(self, job, ref, identity, inline_bytes_left=inline_bytes_left + own)
             try:
-                media = await self._prepare_one(ref, ctx)
+                media = await self._prepare_one(job, ref, ctx)
                 if media.url.startswith("data:"):
                     await self._work.world.to_thread(_check_inline, media.url, ref, identity)
                     inline_bytes_left -= len(media.url) - own
@@ -64,9 +66,11 @@ class Preparer:
                 self._work.digests.forget(ref)  # the next run looks at the bytes themselves
                 raise
             urls.append(media.url)
-        return Prepared(job, tuple(urls), await input_seconds(job, self._work))
+        return Prepared(priced(job, self._work), tuple(urls), await input_seconds(job, self._work))
 
-    async def _prepare_one(self, ref: MediaRef, ctx: _Context) -> MediaUrl:
+    async def _prepare_one(self, job: OpenJob, ref: MediaRef, ctx: _Context) -> MediaUrl:
+        if upstream_of(ref) is not None:
+            return await hand_on(job, ref, self._work, ctx.upload)
         try:
             with_secrets = replace(ref, options=self._work.vault.opened(ref.options))
             return await self._work.catalog.source(ref.kind).prepare(with_secrets, ctx)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SHORTEST_GAP_SECONDS = 0.25
 AGE_SHARE = 0.2  #: of a task's age that may pass between looks while nothing is known
 CROWD = 10  #: watched tasks from which on that share shrinks, since one look at the list tells of more
+LEAST_SHARE = 0.04  #: that it shrinks to, since the list of many has many pages
 LEARNED_SHARE = 0.05  #: of the usual time, between looks around the expected end
 SPARE_SHARE = 0.01  #: of the usual time, behind the expected end, since a look just before it is wasted
 REMEMBERED = 20  #: ended tasks that count for the usual time
@@ -115,7 +116,7 @@ class Schedule:
     def _gap(self, watched: _Watched, now: float) -> float:
         age = now - watched.since
         if not self._seconds:
-            return self._bounded(age * AGE_SHARE * min(1.0, CROWD / len(self._watched)))
+            return self._bounded(age * max(LEAST_SHARE, AGE_SHARE * min(1.0, CROWD / len(self._watched))))
         left = self._left(watched, now)
         if not watched.running:
             return self._bounded(max(left, age * AGE_SHARE))

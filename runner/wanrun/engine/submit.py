@@ -73,6 +73,8 @@ async def _prepare_jobs(work: Work, sender: trio.MemorySendChannel[_Slot], place
             if lane.doubts.holds_back(key):
                 work.park(lane, job, key)
                 continue
+            if work.chains.holds_back(job):
+                continue
             await places.acquire_on_behalf_of(job.entry)
             slot = _Slot(job)
             await sender.send(slot)

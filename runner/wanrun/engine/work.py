@@ -12,6 +12,8 @@ import trio
 from wanrun.engine.again import make_again
 from wanrun.engine.doubts import Doubt, Doubts
 from wanrun.engine.evidence import AIR_SECONDS
+from wanrun.engine.news import News
+from wanrun.engine.upstream import Chains
 from wanrun.events import Event, EventName
 from wanrun.ledger import GOOD, AttemptState
 from wanrun.limits import RateLimiter
@@ -19,7 +21,7 @@ from wanrun.redaction import redacted_json
 from wanrun.types import Action, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from wanrun.catalog import Catalog
@@ -47,6 +49,7 @@ class OpenJob:
     provider: str
     model: str
     planned: PlannedJob | None  #: None: no longer asked for; its result is fetched and kept, not delivered
+    upstream: Mapping[str, int] = field(default_factory=dict)  #: the entries of the jobs it chains from, by address
 
     @property
     def needs_service(self) -> bool:
@@ -147,14 +150,17 @@ class Work:
     stop: Stop
     budget: Budget
     digests: Digests  #: of local files, by which the plan knows them
+    news: News = field(default_factory=News)  #: who hears of what happens
     waits: bool = True  #: False: fill the places in flight, and leave
     leave_at: float = math.inf  #: on trio's clock; what is not under way by then is left to another run
     open: dict[int, OpenJob] = field(init=False)
+    chains: Chains = field(init=False)
     links: dict[int, str] = field(default_factory=dict)  #: attempt -> link, as far as this run has seen one
 
     def __post_init__(self) -> None:
         self.stop.heard = lambda reason: self.emit(EventName.RUN_STOPPING, reason=reason.words)
         self.open = {job.entry: job for job in self.jobs}
+        self.chains = Chains(self)
         self.to_prepare, self.prepare_queue = trio.open_memory_channel[OpenJob](math.inf)
         self.to_fetch, self.fetch_queue = trio.open_memory_channel[int](math.inf)
         self.to_deliver, self.deliver_queue = trio.open_memory_channel[OpenJob](math.inf)
@@ -264,8 +270,12 @@ class Work:
         self.recorded.set()
 
     def settle(self, job: OpenJob) -> None:
-        """Take a job from the open ones: it rests where its ledger entry says."""
-        self.open.pop(job.entry, None)
+        """Take a job from the open ones: it rests where its ledger entry says, and so do those it was to give input."""
+        resting = [job]
+        while resting:
+            entry = resting.pop().entry
+            self.open.pop(entry, None)
+            resting += self.chains.left(entry)
         self.budget.tell()
         self._close_if_done()
 

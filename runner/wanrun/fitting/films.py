@@ -217,10 +217,15 @@ class _Sound:
 
     def _encode(self) -> None:
         for frame in pulled(self._sink, av.AudioFrame):
-            if frame.samples < SOUND_FRAME:  # the last one, which the encoder would fill up beyond the pictures
+            if frame.samples < SOUND_FRAME or self._is_full():  # the encoder would fill it up beyond the pictures
                 return
             self.taken += 1
             self._made.mux(self._out.encode(frame))
+
+    def _is_full(self) -> bool:
+        """Say whether one more frame would be heard beyond the end; the encoder puts one of its own in front."""
+        seconds = min(self._span.end - self._span.start, self._span.most)
+        return (self.taken + 2) * SOUND_FRAME / self._rate > seconds
 
 
 def turned(degrees: int) -> list[Filter]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -50,8 +51,11 @@ def require_media(what: str) -> None:
         raise MissingExtra(f"{what} with PyAV", extra="media")
 
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM)  #: what ends the process without saying anything about the file
+
+
 class GivenUp(Exception):
-    """Nobody waits for it any more; nothing was made."""
+    """Nobody waits for it any more, or somebody has stopped it; nothing was made."""
 
 
 class Shelf:
@@ -85,6 +89,7 @@ class Shelf:
         except (ProbeError, Unfit) as exc:
             raise SourceError(f"{name} {exc}") from exc
         if recipe.is_empty:
+            _check_bytes(path, key, name)
             return path
         require_media(f"{name} is {recipe}")
         with self._part(stem) as part:
@@ -92,8 +97,7 @@ class Shelf:
                 made_format = self._make(path, part, recipe, is_given_up)
             except _Failed as exc:
                 raise SourceError(f"{name} cannot be {recipe}: {one_line(str(exc))[:WORDS_CHARACTERS]}") from exc
-            if f"sha256:{checksum(path)}" != key:
-                raise SourceError(f"{name} changed while something was made of it; run again")
+            _check_bytes(path, key, name)
             return _shelved(part, self._folder / f"{stem}{SUFFIXES[made_format]}")
 
     @contextmanager
@@ -123,6 +127,7 @@ class Shelf:
             stderr=subprocess.DEVNULL,
             cwd=part.parent,
             env={name: value for name, value in os.environ.items() if name in _PYTHON + _SYSTEM},
+            start_new_session=True,  # Ctrl-C is for the run, which lets go of it then
         )
         try:
             said = self._end_of(process, is_given_up)
@@ -132,6 +137,8 @@ class Shelf:
         answer = _answer(said)
         if process.returncode == 0 and answer.get("format") in SUFFIXES:
             return answer["format"]
+        if -process.returncode in _STOPPING:
+            raise GivenUp
         raise _Failed(answer.get("why") or f"the decoder ended with {process.returncode}")
 
     def _end_of(self, process: subprocess.Popen[bytes], is_given_up: Callable[[], bool]) -> bytes:
@@ -152,6 +159,16 @@ class Shelf:
 
 class _Failed(Exception):
     """The process made nothing; says why."""
+
+
+def _check_bytes(path: Path, key: str, name: str) -> None:
+    """Raise `SourceError` for a file that is not the one that the plan has seen."""
+    try:
+        digest_now = checksum(path)
+    except OSError as exc:
+        raise SourceError(f"{name}: {exc.strerror or exc}") from exc
+    if f"sha256:{digest_now}" != key:
+        raise SourceError(f"{name} changed since the plan; run again to submit it as it is now")
 
 
 def _figures(limits: MediaLimits) -> dict[str, JSON]:

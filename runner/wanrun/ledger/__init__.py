@@ -1,7 +1,7 @@
 """The ledger: the SQLite file of what happened, and the one place that says what was paid for.
 
-`sql` holds the tables, `database` the file, `rows` what is read, `store`, `deliveries` and `spending` the writing,
-`lock` the rule that one run at a time uses it.
+`sql` holds the tables, `database` the file, `rows` what is read, `store`, `deliveries`, `spending` and `telling` the
+writing, `lock` the rule that one run at a time uses it.
 """
 
 from __future__ import annotations

@@ -45,14 +45,7 @@ class Lending(Database):
     def check_not_lent(self) -> None:
         """Raise `LedgerError` while the ledger is lent, saying what a person has to do first."""
         if lent := self.lent:
-            error = LedgerError(
-                f"{self._name} was {lent.words()}, and is not given back: what was submitted there since is not in it, "
-                "and would be paid for again. Take the file that was handed on after that, if there is one (wanrun "
-                "ledger import FILE). Else look at wanrun tasks, give each task that no job has to its job (wanrun "
-                f'resolve JOB --adopt TASK --spec SPEC), and then: wanrun ledger reclaim "{lent.to}"'
-            )
-            error.exit_code = ExitCode.ATTENTION
-            raise error
+            raise not_given_back(self._name, lent)
 
     def reclaim(self, lent_to: str) -> None:
         """Take the ledger back from one who has not given it back; raises `SettingsError` when it is not lent so."""
@@ -62,6 +55,18 @@ class Lending(Database):
         if lent.to != lent_to:
             raise SettingsError(f'{self._name} was {lent.words()}, not to "{lent_to}"; nothing was changed')
         self._write("DELETE FROM meta WHERE key = :key", key=KEY)
+
+
+def not_given_back(name: str, lent: Lent) -> LedgerError:
+    """Return the error of a ledger that is lent, which says what a person has to do first."""
+    error = LedgerError(
+        f"{name} was {lent.words()}, and is not given back: what was submitted there since is not in it, and would be "
+        "paid for again. Take the file that was handed on after that, if there is one (wanrun ledger import FILE). "
+        "Else look at wanrun tasks, give each task that no job has to its job (wanrun resolve JOB --adopt TASK --spec "
+        f'SPEC), and then: wanrun ledger reclaim "{lent.to}"'
+    )
+    error.exit_code = ExitCode.ATTENTION
+    return error
 
 
 def lent_from(written: str) -> Lent:

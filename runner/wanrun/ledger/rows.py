@@ -95,6 +95,13 @@ class Attempt:
         """
         return self.made_at + RESULT_LIFE_SECONDS if self.state in FLYING else None
 
+    @property
+    def link_gone_at(self) -> float | None:
+        """When the link to its result dies, in epoch seconds, or no query gives one any more; None without a result."""
+        if self.state not in GOOD:
+            return None
+        return min(self.made_at, self.ended_at or self.made_at) + RESULT_LIFE_SECONDS
+
     def artifact(self, store: Path) -> Artifact:
         """Return the fetched artifact in its store; only for an attempt that is `FETCHED`."""
         assert self.artifact_sha256 is not None
@@ -192,6 +199,11 @@ class Entry:
     def good(self) -> Attempt | None:
         """The latest attempt whose result is here or can be had; a person may want it made once more."""
         return next((attempt for attempt in reversed(self.attempts) if attempt.state in GOOD), None)
+
+    @property
+    def result(self) -> Attempt | None:
+        """The attempt that stands, if its result was put into the artifact store."""
+        return self.attempt if self.attempt is not None and self.attempt.state is AttemptState.FETCHED else None
 
     @property
     def in_vain(self) -> str | None:

@@ -2,6 +2,7 @@
 
 Version 1  the first release.
 Version 2  what reconciling and budgets need to know of an attempt.
+Version 3  how much of what happened each destination of notices has been told.
 
 Money hangs on what is written here, so a commit is on disk before anybody acts on it: a rollback journal, kept and
 wiped rather than deleted, which spares a write of the folder, and `synchronous=EXTRA`. WAL would be faster, but every
@@ -108,5 +109,16 @@ ALTER TABLE attempts ADD COLUMN provider TEXT;      -- where its create went; th
 UPDATE attempts SET provider = (SELECT provider FROM entries WHERE entries.id = attempts.entry);
 """
 
+VERSION_3 = """
+CREATE TABLE notices (                          -- who has been told how much of what happened
+    destination TEXT NOT NULL,                  -- digest of the sink's kind and resolved options
+    spec        TEXT NOT NULL,                  -- the name of one that it hears of
+    told        INTEGER NOT NULL,               -- events.id up to which it has been told all
+    stopped     INTEGER,                        -- exit code of the stop that it knows of; null: of none that lasts
+    at          REAL NOT NULL,                  -- when it was told last, or first listened
+    PRIMARY KEY (destination, spec)
+) WITHOUT ROWID;
+"""
+
 #: MIGRATIONS[n] turns version n into version n + 1; `PRAGMA user_version` says where a file stands.
-MIGRATIONS = (VERSION_1, VERSION_2)
+MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3)

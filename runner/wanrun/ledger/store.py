@@ -27,6 +27,7 @@ from wanrun.ledger.rows import (
     unsure_from,
 )
 from wanrun.ledger.spending import Spending
+from wanrun.ledger.telling import Telling
 from wanrun.redaction import redacted_json
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ SERVICE = "service"  #: the account of the service itself
 INTERRUPTED = "the run ended before the service's answer was recorded"
 
 
-class Ledger(Spending, Deliveries, Lending):
+class Ledger(Spending, Deliveries, Lending, Telling):
     """The record of every job, attempt and delivery, in one SQLite file.
 
     Every method raises `LedgerError` when the file cannot be read or written, naming it.

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING
 from wanrun import rules
 from wanrun.money import Money
 from wanrun.redaction import hide
+from wanrun.spec.cases import located
 from wanrun.spec.document import read
 from wanrun.spec.expand import Expander, id_mark
 from wanrun.spec.jobs import JobMaker, Shop
 from wanrun.spec.matrix import MATRIX
-from wanrun.spec.nodes import MapNode, ScalarNode
+from wanrun.spec.nodes import ListNode, MapNode, ScalarNode
+from wanrun.spec.notify import Subscription, subscriptions, told_sinks
 from wanrun.spec.printed import printed_schema
 from wanrun.spec.report import START, Report
 from wanrun.spec.sinks import Places, SinkMaker
@@ -32,14 +34,14 @@ from wanrun.spec.template import MAX_VALUES, TooMuch
 from wanrun.spec.words import id_fault, shown, slug
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from wanrun.catalog import Catalog
     from wanrun.spec.document import Document
     from wanrun.spec.expand import Draft
     from wanrun.types import Job, Position, Problem
 
-__all__ = ["Loaded", "Spec", "SpecBudget", "load", "printed_schema"]
+__all__ = ["Loaded", "Spec", "SpecBudget", "Subscription", "load", "printed_schema"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Spec:
     folder: Path  #: absolute; relative paths in the spec start here
     jobs: tuple[Job, ...]
     budget: SpecBudget | None = None
+    notify: tuple[Subscription, ...] = ()  #: who hears of what
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ def load(paths: Sequence[Path], *, catalog: Catalog, providers: Collection[str] 
     """
     loader = _Loader(catalog, providers)
     specs = [loader.load(path, Path(absolute)) for absolute, path in _distinct(paths).items()]
+    loader.check_chains()
     for secret in loader.written_out:
         hide(secret)
     reports = [*loader.reports, *loader.tables.reports]
@@ -111,20 +115,26 @@ class _Loader:
         self.reports.append(report)
         document = read(path, report)
         if document is None:
+            self._shop.chains.unread()
             return None
         if not isinstance(document.root, MapNode):
             what = shown(document.root.plain())
             words = f"a spec is a mapping that starts with version: 1; this is {what}"
             report.add(document.root, rules.SPEC_NOT_MAPPING(words))
+            self._shop.chains.unread()
             return None
         name = self._name(document.root, path, report)
-        jobs = self._jobs(document, report, name, absolute)
-        return Spec(name, path, absolute.parent, tuple(jobs), _budget(document.root, report))
+        jobs, notify = self._jobs(document, report, name, absolute)
+        return Spec(name, path, absolute.parent, tuple(jobs), _budget(document.root, report), notify)
 
     @property
     def written_out(self) -> set[str]:
         """Secrets that stand in the specs themselves."""
         return self._shop.sources.written_out | self._shop.sinks.written_out
+
+    def check_chains(self) -> None:
+        """Report what is wrong between the jobs of all specs; to be called when the last one is loaded."""
+        self._shop.chains.check()
 
     def _name(self, root: MapNode, path: Path, report: Report) -> str:
         """Return the spec's name; one that cannot be used or is taken is reported."""
@@ -143,17 +153,30 @@ class _Loader:
             self._names[name] = report.position(at)
         return name
 
-    def _jobs(self, document: Document, report: Report, name: str, path: Path) -> list[Job]:
+    def _jobs(
+        self, document: Document, report: Report, name: str, path: Path
+    ) -> tuple[list[Job], tuple[Subscription, ...]]:
+        """Return the jobs of a spec, and who hears of what becomes of them."""
         root = document.root
         assert isinstance(root, MapNode)
         broken = check_structure(root, report, self._shop.sources)
         expander = Expander(document, report, name=name, folder=path.parent, broken=broken, tables=self.tables)
-        sinks = SinkMaker(root.get("sinks"), self._shop.sinks, expander, report, path.parent)
+        sinks = SinkMaker(
+            root.get("sinks"),
+            told_sinks(root.get("notify")),
+            kinds=self._shop.sinks,
+            catalog=self._shop.catalog,
+            expander=expander,
+            report=report,
+            folder=path.parent,
+        )
         maker = JobMaker(self._shop, report, name=name, path=path, sinks=sinks)
         jobs: dict[str, Job] = {}
         taken: dict[str, tuple[MapNode, str]] = {}
         drafts = 0
+        notify: tuple[Subscription, ...] = ()
         try:
+            notify = subscriptions(root.get("notify"), sinks)
             for drafts, draft in enumerate(expander.drafts(), 1):  # noqa: B007  # counted for the check below
                 _take_id(draft, taken, report)
                 if job := maker.make(draft):
@@ -163,9 +186,16 @@ class _Loader:
             report.add(START, rules.TEMPLATE_TOO_MUCH(words))
         if len(jobs) < drafts and not len(report):
             raise AssertionError(f"{path}: a job was lost without a word")
+        self._shop.chains.read(name, taken.keys(), whole=_is_whole(root, taken))
         for job in jobs.values():
             self._places.check(job, report)
-        return list(jobs.values())
+        return list(jobs.values()), notify
+
+
+def _is_whole(root: MapNode, taken: Mapping[str, tuple[MapNode, str]]) -> bool:
+    """Say whether every job of a spec has given its ids, or some may be missing."""
+    nodes, named = root.get("jobs"), {id(node) for node, _ in taken.values()}
+    return "" not in taken and isinstance(nodes, ListNode) and all(id(node) in named for node in nodes.items)
 
 
 def _budget(root: MapNode, report: Report) -> SpecBudget | None:
@@ -187,7 +217,8 @@ def _take_id(draft: Draft, taken: dict[str, tuple[MapNode, str]], report: Report
     other, other_case = taken[draft.id]
     if draft.node is other:
         what = "combinations" if MATRIX in case else "rows"
-        both = f"{other_case} and {case.removeprefix(MATRIX)}"
+        written = str(draft.node.plain()["id"])
+        both = f"{located(other_case, written)} and {located(case, written).removeprefix(MATRIX)}"
         words = f'two {what} make the id "{draft.id}" ({both}); add what tells them apart'
         report.add(id_mark(other), rules.ID_NOT_TELLING(words))
     else:

@@ -35,7 +35,7 @@ class Fitter:
         schema = self._resolved(schema)
         if isinstance(node, ScalarNode):
             value = self._value(node.value, schema) if isinstance(node.value, Cell) else node.value
-            return ScalarNode(value, node.line, node.column)
+            return ScalarNode(value, node.line, node.column, made_of=node.made_of)
         if isinstance(node, ListNode):
             items = schema.get("items") if "prefixItems" not in schema else None
             return list_of([self.fit(item, items) for item in node.items], node)
@@ -78,7 +78,9 @@ def as_wanted(text: str, takes: Callable[[Plain], bool]) -> Plain:
 def as_text(node: Node) -> Node:
     """Return a node whose cells are plain text, as where nothing but text is taken."""
     if isinstance(node, ScalarNode):
-        return ScalarNode(str(node.value), node.line, node.column) if isinstance(node.value, Cell) else node
+        if not isinstance(node.value, Cell):
+            return node
+        return ScalarNode(str(node.value), node.line, node.column, made_of=node.made_of)
     return list_of([as_text(item) for item in node.items], node) if isinstance(node, ListNode) else node
 
 

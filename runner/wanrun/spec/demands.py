@@ -84,6 +84,10 @@ class Demands:
         tell(at, rules.UNKNOWN_MEDIA_TYPE(f"{self.model.name} takes no media of type {shown(media_type)}{near}"))
         return None
 
+    def takes(self, file_format: str, media_type: str) -> bool:
+        """Say whether media of a type may be files of a format."""
+        return file_format in self.model.media[media_type].formats
+
     def check_counts(self, items: Sequence[tuple[str, Placed]], job: Placed, tell: Tell) -> bool:
         """Check how many there are of each media type; `items` are the types of a job's media and their places."""
         fine = True

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wanrun import rules
+from wanrun.spec.cases import behind, located
 from wanrun.spec.cells import as_text
 from wanrun.spec.matrix import names_of
 from wanrun.spec.multiple import Multiplier
@@ -96,6 +97,11 @@ class Expander:
         """Fill in what several jobs share, such as the options of a sink; as `fill`."""
         self._case = draft.called
         return self._filler.fill(node, {**draft.scope, **SECRETS})
+
+    def fill_told(self, node: Node) -> Node | None:
+        """Fill in the options of a sink that `notify` names, where there is no job; as `fill`."""
+        self._case = "it is named in notify, which tells of whole runs"
+        return self._filler.fill(node, {**self._base, **SECRETS})
 
     def _fill_alone(self, node: Node) -> Node | None:
         """Fill in what no single job is asked for: a matrix, or the path of a table."""
@@ -190,7 +196,9 @@ class Expander:
 
     def _fault(self, node: ScalarNode, fault: TemplateError) -> None:
         if fault.sentence:
-            self._report.add(self._document.template_mark(node, fault.index), fault.sentence, self._case)
+            self._report.add(
+                self._document.template_mark(node, fault.index), fault.sentence, located(self._case, str(node.value))
+            )
 
 
 def id_mark(job: MapNode) -> Placed:
@@ -200,7 +208,7 @@ def id_mark(job: MapNode) -> Placed:
 
 def called(job: str, case: str) -> str:
     """Return what messages call a job whose place tells too little: its id, and its combination or row."""
-    return f'job "{job}"' + (f", {case}" if case else "")
+    return behind(f'job "{job}", ', case) if case else f'job "{job}"'
 
 
 def tell_of(draft: Draft, name: str, report: Report) -> Tell:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wanrun import rules
+from wanrun.spec.chains import Chains
 from wanrun.spec.demands import WORDS, Demands
 from wanrun.spec.expand import tell_of
 from wanrun.spec.kinds import Kinds
@@ -34,6 +35,7 @@ class Shop:
         self.catalog, self.providers = catalog, providers
         self.sources = Kinds("source", catalog.sources)
         self.sinks = Kinds("sink", catalog.sinks)
+        self.chains = Chains()
         self._demands: dict[str, Demands] = {}
 
     def demands(self, model: str) -> Demands:
@@ -48,7 +50,7 @@ class JobMaker:
 
     def __init__(self, shop: Shop, report: Report, *, name: str, path: Path, sinks: SinkMaker) -> None:
         self._shop, self._report, self._name, self._path = shop, report, name, path
-        self._media = MediaMaker(shop.sources, report, path.parent)
+        self._media = MediaMaker(shop.sources, report, path.parent, name)
         self._sinks = sinks
         self._tagged: dict[int, tuple[Node, bool]] = {}  # the node is kept, so that its id stays its own
 
@@ -57,6 +59,7 @@ class JobMaker:
         demands = self._demands(draft)
         provider = self._provider(draft)
         media = self._media.refs(draft, demands) if demands else None
+        self._shop.chains.note(f"{self._name}/{draft.id}", media or (), tell_of(draft, "media", self._report))
         sinks = self._sinks.refs(draft)
         if not self._tags(draft) or demands is None or not self._words(draft, demands) or draft.broken or not draft.id:
             return None
@@ -82,7 +85,7 @@ class JobMaker:
             sinks=sinks,
             retries=_retries(draft.fields.get("retries")),
             tags=_tags(draft.fields.get("tags")),
-            case=draft.combination.case,
+            case=str(draft.combination.case),
         )
 
     def _demands(self, draft: Draft) -> Demands | None:

@@ -10,26 +10,30 @@ import itertools
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wanrun import rules
+from wanrun.spec.cases import Case
 from wanrun.spec.including import EXCLUDE, INCLUDE, RESERVED, items_of, less_excluded, with_included
 from wanrun.spec.nodes import ListNode, MapNode, ScalarNode
 from wanrun.spec.words import clipped, quoted, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from wanrun.rules import Sentence
     from wanrun.spec.kinds import Tell
     from wanrun.spec.nodes import Node, Placed
-    from wanrun.types import JSON
+    from wanrun.spec.report import Report
+    from wanrun.types import JSON, Position
 
 MAX_JOBS = 100_000  #: of one entry in `jobs`; more is a slip, and would fill the memory
 MAX_COMPARED = 10_000_000  #: combinations times items of `exclude` and `include`, which are compared one by one
 
+_PATTERN = ""  #: in place of a value, where a glob found it
 MATRIX = "matrix: "  #: how a combination is called in messages
 
 
@@ -51,22 +55,39 @@ class Matrix:
 
     axes: Mapping[str, list[JSON]]
     found: Iterable[Mapping[str, JSON]]
+    node: MapNode
+    cite: Callable[[Placed], Position]
+    _places: dict[str, dict[str, Placed]] = field(default_factory=dict)
 
     def combinations(self) -> Iterator[Combination]:
         """Yield the combinations, each named by its values of the axes."""
         for values in self.found:
-            named = {axis: values[axis] for axis in self.axes} or values
-            yield Combination({"matrix": values}, MATRIX + ", ".join(f"{key}={_brief(named[key])}" for key in named))
+            yield Combination({"matrix": values}, Case(partial(self._named, values)))
+
+    def _named(self, values: Mapping[str, JSON], located: Collection[str]) -> str:
+        """Name a combination, with the places of the values of some axes."""
+        shown = [*self.axes, *(key for key in values if key in located and key not in self.axes)] or list(values)
+        return MATRIX + ", ".join(
+            f"{key}={_brief(values[key])}{self._place(key, values[key]) if key in located else ''}" for key in shown
+        )
+
+    def _place(self, key: str, value: JSON) -> str:
+        """Say where a value of the matrix is written: in its axis, the pattern that found it, or an include."""
+        if key not in self._places:
+            self._places[key] = dict(_places(key, self.node))
+        known = self._places[key]
+        at = known.get(_identity(value)) or known.get(_PATTERN)
+        return f" at {self.cite(at)}" if at else ""
 
 
-def read_matrix(node: MapNode, folder: Path, tell: Tell) -> Matrix | None:
+def read_matrix(node: MapNode, folder: Path, report: Report) -> Matrix | None:
     """Return a matrix whose templates are filled in, or None when something is wrong with it; that is told."""
     faults = 0
 
     def tell_and_count(at: Placed, sentence: Sentence) -> None:
         nonlocal faults
         faults += 1
-        tell(at, sentence)
+        report.add(at, sentence)
 
     own = {axis: entry.node for axis, entry in node.own() if axis not in RESERVED}
     axes = {axis: _axis_values(each, folder, tell_and_count) for axis, each in own.items()}
@@ -76,10 +97,26 @@ def read_matrix(node: MapNode, folder: Path, tell: Tell) -> Matrix | None:
         return None
     product = (dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values()))
     if not any(key in node for key in RESERVED):
-        return Matrix(axes, product)
+        return Matrix(axes, product, node, report.position)
     found = less_excluded(list(product) if axes else [], node, axes, tell_and_count)
     found = with_included(found, node, axes, tell_and_count)
-    return None if faults else Matrix(axes, found)
+    return None if faults else Matrix(axes, found, node, report.position)
+
+
+def _places(key: str, node: MapNode) -> Iterator[tuple[str, Placed]]:
+    """Yield where the values of an axis stand, by what they are; those of `include` after which the axis' own count."""
+    for item in items_of(node, INCLUDE):
+        if (added := item.get(key)) is not None:
+            yield _identity(added.plain()), added
+    axis = node.get(key)
+    if isinstance(axis, ListNode):
+        yield from ((_identity(item.plain()), item) for item in axis.items)
+    elif isinstance(axis, MapNode) and (pattern := axis.get("glob")) is not None:
+        yield _PATTERN, pattern
+
+
+def _identity(value: JSON) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def names_of(node: Node) -> dict[str, JSON] | None:
@@ -108,7 +145,7 @@ def _axis_values(node: Node, folder: Path, tell: Tell) -> list[JSON]:
         return []
     known: set[str] = set()
     for item in node.items:
-        text = json.dumps(item.plain(), sort_keys=True)
+        text = _identity(item.plain())
         if text in known:
             tell(item, rules.AXIS_VALUE_TWICE(f"the value {shown(item.plain())} stands twice in this axis"))
             return []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wanrun import rules
+from wanrun.chains import FORMAT, KIND
+from wanrun.spec.cases import located
 from wanrun.spec.expand import tell_of
 from wanrun.spec.kinds import media_value
 from wanrun.spec.nodes import ListNode, MapNode
@@ -26,8 +28,8 @@ Refs = tuple[MediaRef, ...]
 class MediaMaker:
     """Turns the media of one spec's drafts into references."""
 
-    def __init__(self, sources: Kinds, report: Report, folder: Path) -> None:
-        self._sources, self._report, self._folder = sources, report, folder
+    def __init__(self, sources: Kinds, report: Report, folder: Path, spec: str) -> None:
+        self._sources, self._report, self._folder, self._spec = sources, report, folder, spec
         self._fixed: dict[tuple[int, str], tuple[Node, Refs | None]] = {}  # the node is kept: its id stays its own
 
     def refs(self, draft: Draft, demands: Demands) -> Refs | None:
@@ -46,7 +48,7 @@ class MediaMaker:
         tell = tell_of(draft, "media", self._report)
         items = [self._typed(item, demands) for item in (node.items if isinstance(node, ListNode) else [])]
         typed = [item for item in items if item]
-        refs = [ref for media_type, entry in typed if (ref := self._ref(media_type, entry, draft, tell))]
+        refs = [ref for media_type, entry in typed if (ref := self._ref(media_type, entry, draft, demands, tell))]
         if len(typed) < len(items):  # one of them may have been meant for what would be missing
             return None
         places = [(media_type, entry.key) for media_type, entry in typed]
@@ -64,12 +66,24 @@ class MediaMaker:
             return None
         return own[0] if demands.media_limits(own[0][0], own[0][1].key, self._report.add) else None
 
-    def _ref(self, media_type: str, entry: Entry, draft: Draft, tell: Tell) -> MediaRef | None:
+    def _ref(self, media_type: str, entry: Entry, draft: Draft, demands: Demands, tell: Tell) -> MediaRef | None:
         chosen = media_value(entry.node, media_type, self._sources, tell)
         if chosen and draft.combination.cells:
             chosen = self._sources.fitted(chosen)
         if not chosen or not self._sources.check(chosen, f"{media_type}.{chosen.kind}", tell):
             return None
-        at = self._report.position(self._sources.main_option(chosen))
-        case = draft.combination.case if "media" in draft.made else ""
-        return MediaRef(media_type, chosen.kind, self._sources.plain(chosen), self._folder, at, case)
+        main = self._sources.main_option(chosen)
+        at = self._report.position(main)
+        options = self._sources.plain(chosen)
+        if chosen.kind == KIND:
+            if not demands.takes(FORMAT, media_type):
+                words = f"the result of a job is a video; {demands.model.name} takes none as {media_type}"
+                tell(chosen.at, rules.CHAIN_UNFIT(words))
+                return None
+            options = {"id": self._address(str(options["id"]))}
+        case = str(located(draft.combination.case, getattr(main, "made_of", ""))) if "media" in draft.made else ""
+        return MediaRef(media_type, chosen.kind, options, self._folder, at, case)
+
+    def _address(self, job: str) -> str:
+        """Return the address of a job that a chain names: one without a spec is of this one."""
+        return job if "/" in job else f"{self._spec}/{job}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wanrun import rules
+from wanrun.spec.cases import behind
 from wanrun.spec.matrix import ALONE, MAX_JOBS, Combination, read_matrix, unnamed_axes
 from wanrun.spec.nodes import MapNode, ScalarNode
 from wanrun.spec.tables import KINDS
@@ -67,7 +68,7 @@ class Multiplier:
 
     def _matrix(self, node: Node) -> Matrix | None:
         made = self._fill(node)
-        return read_matrix(made, self._folder, self._report.add) if isinstance(made, MapNode) else None
+        return read_matrix(made, self._folder, self._report) if isinstance(made, MapNode) else None
 
     def _table(self, node: Node) -> Table | None:
         if id(node) not in self._found:
@@ -111,4 +112,4 @@ class Multiplier:
 def _both(row: Combination, combination: Combination) -> Combination:
     if combination is ALONE:
         return row
-    return Combination({**row.scope, **combination.scope}, f"{row.case}, {combination.case}", row.cells)
+    return Combination({**row.scope, **combination.scope}, behind(f"{row.case}, ", combination.case), row.cells)

@@ -42,6 +42,7 @@ class ScalarNode:
     line: int
     column: int
     cut: bool = False  #: unquoted, and what follows on its line was read as a comment
+    made_of: str = ""  #: the text whose templates made the value, if any did
 
     @property
     def templated(self) -> bool:
@@ -117,13 +118,15 @@ def map_of(entries: dict[str, Entry], at: Placed) -> MapNode:
     return MapNode(entries, at.line, at.column, any(entry.node.templated for entry in entries.values()))
 
 
-def node_of(value: JSON, at: Placed) -> Node:
+def node_of(value: JSON, at: Placed, made_of: str = "") -> Node:
     """Turn a plain value into nodes that all stand at one place: where a template was."""
     if isinstance(value, dict):
-        return map_of({key: Entry(Mark(at.line, at.column), node_of(item, at)) for key, item in value.items()}, at)
+        return map_of(
+            {key: Entry(Mark(at.line, at.column), node_of(item, at, made_of)) for key, item in value.items()}, at
+        )
     if isinstance(value, list):
-        return list_of([node_of(item, at) for item in value], at)
-    return ScalarNode(value, at.line, at.column)
+        return list_of([node_of(item, at, made_of) for item in value], at)
+    return ScalarNode(value, at.line, at.column, made_of=made_of)
 
 
 def scalars(node: Node) -> Iterator[ScalarNode]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wanrun.rules import rule_of
-from wanrun.spec.nodes import ListNode, MapNode, Mark
+from wanrun.spec.cases import located
+from wanrun.spec.nodes import ListNode, MapNode, Mark, ScalarNode
 from wanrun.types import Position, Problem
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Report:
         """Note a problem; the same words at the same place are one problem, however many combinations meet it."""
         if (at.line, at.column) in self._settled:
             return
+        if isinstance(at, ScalarNode):
+            case = located(case, at.made_of)
         message = " ".join(sentence.splitlines())  # what a spec holds may hold line breaks, and a problem is one line
         whole = at is START or isinstance(at, ListNode | MapNode)
         found = self._found.setdefault((at.line, at.column, message), _Found(rule_of(sentence).id, whole, case))

@@ -237,7 +237,8 @@ class Filler:
 
     def _scalar(self, node: ScalarNode, scope: Scope) -> Node | None:
         try:
-            value = fill(str(node.value), scope)
+            written = str(node.value)
+            value = fill(written, scope)
             if self._scalars_only and isinstance(value, dict | list):
                 words = f"this is {shown(value)}; a var can take only a text or number from another"
                 raise TemplateError(rules.VAR_NOT_TEXT(words))
@@ -247,7 +248,9 @@ class Filler:
         self._count(value)
         if isinstance(value, SecretTemplate) and self._position:
             value = SecretTemplate(value.parts, self._position(node))
-        return ScalarNode(value, node.line, node.column) if isinstance(value, str) else node_of(value, node)
+        if isinstance(value, str):
+            return ScalarNode(value, node.line, node.column, made_of=written)
+        return node_of(value, node, written)
 
     def _count(self, value: JSON) -> None:
         self.left -= 1

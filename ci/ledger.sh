@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# The ledger of a repository on a branch of its own, as one file: take it, lend it to this job, give it back.
+#
+#   ci/ledger.sh take    fetch it and import it; what there is to do without one is said
+#   ci/ledger.sh lend    write into the branch that this job goes on with it, before anything is paid
+#   ci/ledger.sh save    write the ledger as it is now into the branch, unless nothing has changed
+#
+# Every push goes forward from what was fetched, so of two jobs that start at once only one gets to run. A job that dies
+# between paying and saving leaves the ledger lent, and no run uses a lent ledger: a person looks first.
+#
+# Environment: WANRUN (the program), WORK (a folder for this job), LEDGER_BRANCH, COMMAND (plan or apply), FIRST_RUN
+# (true: begin a ledger where there is none), TOKEN (may push; empty: git's own credentials), GITHUB_* as on a runner.
+set -euo pipefail
+
+REF=refs/wanrun/ledger # what was fetched, or pushed last
+FILE=ledger.jsonl      # its name on the branch
+WAITS="${WAITS-5 30 120}" # seconds between tries of a push that must not fail
+
+who() {
+  echo "$GITHUB_SERVER_URL/$GITHUB_REPOSITORY/actions/runs/$GITHUB_RUN_ID, attempt $GITHUB_RUN_ATTEMPT"
+}
+
+authorise() { # in the environment, where no list of processes shows it
+  [ -n "${TOKEN-}" ] || return 0
+  local basic
+  basic=$(printf 'x-access-token:%s' "$TOKEN" | base64 | tr -d '\n')
+  echo "::add-mask::$basic"
+  export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0="http.$GITHUB_SERVER_URL/.extraheader"
+  export GIT_CONFIG_VALUE_0="Authorization: basic $basic"
+}
+
+take() {
+  local found=0
+  git check-ref-format "refs/heads/$LEDGER_BRANCH"
+  git update-ref -d "$REF"
+  git ls-remote --exit-code origin "refs/heads/$LEDGER_BRANCH" >/dev/null || found=$?
+  case $found in
+  0)
+    git fetch --quiet --no-tags --depth=1 origin "+refs/heads/$LEDGER_BRANCH:$REF"
+    git cat-file blob "$REF:$FILE" >"$WORK/taken"
+    "$WANRUN" ledger import "$WORK/taken"
+    [ "$FIRST_RUN" != true ] || echo "::warning::the ledger is there; first-run is no longer needed"
+    ;;
+  2)
+    if [ "$COMMAND" = plan ]; then
+      echo "there is no branch $LEDGER_BRANCH yet: every job is planned as new"
+    elif [ "$FIRST_RUN" = true ]; then
+      "$WANRUN" ledger new
+    else
+      echo "::error::there is no branch $LEDGER_BRANCH. If nothing has ever been applied, run once with first-run: true;" \
+        "else bring the branch back, since without it every job looks new and is paid for again"
+      return 2
+    fi
+    ;;
+  *)
+    echo "::error::the branches of the repository cannot be listed (git ls-remote: $found)"
+    return 1
+    ;;
+  esac
+}
+
+lend() {
+  local to
+  to=$(who)
+  "$WANRUN" ledger export "$WORK/lent" --lent-to "$to" --force
+  if ! push "$WORK/lent" "Lent to $to"; then
+    echo "::error::the branch $LEDGER_BRANCH has moved on, or cannot be written; nothing was submitted"
+    return 1
+  fi
+  touch "$WORK/is-lent"
+}
+
+save() {
+  local wait
+  "$WANRUN" ledger export "$WORK/saved" --force
+  # What was taken can be imported over the ledger only if it knows all that the ledger knows.
+  if [ ! -e "$WORK/is-lent" ] && [ -e "$WORK/taken" ] && "$WANRUN" ledger import "$WORK/taken" >/dev/null 2>&1; then
+    echo "nothing was paid for or delivered; the ledger stays as it is"
+    return 0
+  fi
+  for wait in $WAITS end; do
+    if push "$WORK/saved" "As $(who) left it"; then
+      rm -f "$WORK/is-lent"
+      return 0
+    fi
+    [ "$wait" = end ] || sleep "$wait"
+  done
+  echo "::error::the ledger could not be saved. Keep .wanrun/ledger.db of this job, or look at wanrun tasks before the" \
+    "next run: docs/ci/github.md says how"
+  return 1
+}
+
+push() { # one commit with one file; refused when the branch is no longer where it was fetched
+  local blob tree commit parent branch="refs/heads/$LEDGER_BRANCH"
+  # `set -e` does not hold in a function whose success is asked for, so each step asks.
+  blob=$(git hash-object -w "$1") || return 1
+  tree=$(printf '100644 blob %s\t%s\n' "$blob" "$FILE" | git mktree) || return 1
+  parent=$(git rev-parse --quiet --verify "$REF^{commit}" || true)
+  commit=$(GIT_AUTHOR_NAME=wanrun GIT_AUTHOR_EMAIL=wanrun@users.noreply.github.com \
+    GIT_COMMITTER_NAME=wanrun GIT_COMMITTER_EMAIL=wanrun@users.noreply.github.com \
+    git commit-tree "$tree" ${parent:+-p "$parent"} -m "$2") || return 1
+  # A push whose answer was lost has been made all the same.
+  git push --quiet origin "$commit:$branch" || [ "$(git ls-remote origin "$branch" | cut -f1)" = "$commit" ] || return 1
+  git update-ref "$REF" "$commit"
+}
+
+authorise
+case ${1-} in
+take | lend | save) "$1" ;;
+*)
+  echo "usage: ci/ledger.sh take|lend|save" >&2
+  exit 2
+  ;;
+esac

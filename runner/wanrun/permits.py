@@ -1,0 +1,97 @@
+"""What the table `[allow]` of the settings lets specs use, and every use of something else, where it is written.
+
+It is for specs that are written by people who may not decide everything, such as those of a stranger's pull request.
+Plugins are not looked at here: one that is not allowed is never imported.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from wanrun import rules
+from wanrun.rules import rule_of
+from wanrun.types import Problem, SecretTemplate
+from wanrun.vault import templates_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from wanrun.rules import Sentence
+    from wanrun.settings import Allow
+    from wanrun.types import JSON, Job, MediaRef, Position, SinkRef
+
+_LINK = re.compile(r"https?:", re.IGNORECASE)
+_AMBIGUOUS = re.compile(r"[\\\s\x00-\x20]")  #: where readers of links disagree about the end of the host
+_OWN = "job"  #: the core's own source: a chain, which leads to nothing that the spec does not have anyway
+
+
+def forbidden_in(jobs: Iterable[Job], allow: Allow) -> list[Problem]:
+    """Return what jobs use that is not allowed, each once, however many jobs share it."""
+    refs: dict[int, tuple[str, MediaRef | SinkRef]] = {}
+    for job in jobs:
+        refs |= {id(ref): ("source", ref) for ref in job.media}
+        refs |= {id(ref): ("sink", ref) for ref in job.sinks}
+    found = [problem for sort, ref in refs.values() for problem in _forbidden(sort, ref, allow)]
+    return list(dict.fromkeys(found))
+
+
+def _forbidden(sort: str, ref: MediaRef | SinkRef, allow: Allow) -> Iterator[Problem]:
+    if allow.kinds is not None and ref.kind not in (*allow.kinds, _OWN):
+        words = f'the {sort} "{ref.kind}" is not allowed; {_has("kinds", allow.kinds)}'
+        yield _problem(ref.position, rules.KIND_NOT_ALLOWED(words))
+        return
+    if allow.hosts is not None:
+        for link in _links_in(ref.options):
+            host = _host(link)
+            if host is None or not _is_allowed(host, allow.hosts):
+                whose = "a host that cannot be told for sure" if host is None else host
+                words = f"a link to {whose} is not allowed; {_has('hosts', allow.hosts)}"
+                yield _problem(ref.position, rules.HOST_NOT_ALLOWED(words))
+    if allow.secrets is not None:
+        for template in templates_in(ref.options):
+            for name in template.names:
+                if name not in allow.secrets:
+                    words = f"the secret {name} is not allowed; {_has('secrets', allow.secrets)}"
+                    yield _problem(template.position or ref.position, rules.SECRET_NOT_ALLOWED(words))
+
+
+def _problem(at: Position, sentence: Sentence) -> Problem:
+    return Problem(at, str(sentence), rule_of(sentence).id)
+
+
+def _has(name: str, allowed: tuple[str, ...]) -> str:
+    return f"[allow] in the settings has the {name} {', '.join(allowed)}" if allowed else f"[allow] has no {name}"
+
+
+def _links_in(value: Mapping[str, JSON] | JSON) -> Iterator[str]:
+    """Yield the links among options; what a secret holds is not known, and whoever names it must be allowed to."""
+    if isinstance(value, SecretTemplate):
+        return
+    if isinstance(value, str):
+        if _LINK.match(value.lstrip()):
+            yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _links_in(item)
+    elif value is not None and not isinstance(value, bool | int | float):
+        for item in value.values():
+            yield from _links_in(item)
+
+
+def _host(link: str) -> str | None:
+    """Return the host that a link leads to; None where one reader may take it for another than the next."""
+    try:
+        parts = urlsplit(link)
+        host = parts.hostname
+    except ValueError:
+        return None
+    is_plain = link.partition(":")[2].startswith("//") and "@" not in parts.netloc
+    if not host or not is_plain or _AMBIGUOUS.search(link.partition("?")[0]):
+        return None
+    return host.rstrip(".")
+
+
+def _is_allowed(host: str, hosts: Iterable[str]) -> bool:
+    return any(host.endswith(name[1:]) if name.startswith("*.") else host == name.strip("[]") for name in hosts)

@@ -1,0 +1,162 @@
+"""The scripts of the GitLab example, really run: with a registry on loopback and a service that works at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+from ci_parts import JOB, ROOT, SETTINGS, SPEC, WANRUN, service
+
+from processes import statement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+FILE = yaml.safe_load((ROOT / "docs" / "ci" / "gitlab-ci.yml").read_text(encoding="utf-8"))
+
+
+class Registry(ThreadingHTTPServer):
+    """One file of a package registry."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Registry)
+        self.content: bytes | None = None
+
+    @property
+    def lent_to(self) -> str | None:
+        """Who has the ledger."""
+        assert self.content is not None
+        found: str | None = json.loads(self.content.splitlines()[0])["lent_to"]
+        return found
+
+
+class _Registry(BaseHTTPRequestHandler):
+    server: Registry
+
+    def do_GET(self) -> None:
+        content = self.server.content
+        self._answer(404 if content is None else 200, content or b"{}")
+
+    def do_PUT(self) -> None:
+        self.server.content = self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(201, b"{}")
+
+    def _answer(self, status: int, content: bytes) -> None:
+        assert self.headers["JOB-TOKEN"] == "token-of-the-job"
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@dataclass
+class Project:
+    """A project, its registry, and the service that its settings name."""
+
+    folder: Path
+    url: str
+    registry: Registry
+
+    def job(self, name: str, *, number: int, dies: bool = False, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a job on a machine of its own; one that dies does so before `after_script`."""
+        job = {**FILE[".wanrun"], **FILE[name]}
+        checkout = self.folder / f"job-{number}"
+        (checkout / "specs").mkdir(parents=True)
+        (checkout / "bin").mkdir()
+        (checkout / "bin" / "wanrun").write_text(WANRUN)
+        (checkout / "bin" / "wanrun").chmod(0o755)
+        (checkout / "wanrun.toml").write_text(SETTINGS.format(self.url))
+        (checkout / "specs" / "batch.yaml").write_text(
+            SPEC + "".join(JOB.format(each) for each in ("one", "two")[:number])
+        )
+        done = self._run([*job["before_script"][1:], *job["script"]], checkout, number, variables)
+        if not dies and "after_script" in job:
+            after = self._run(job["after_script"], checkout, number, variables)
+            assert after.returncode == 0, after.stderr
+        return done
+
+    def _run(
+        self, lines: list[str], checkout: Path, number: int, variables: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        own = {
+            "CI_JOB_TOKEN": "token-of-the-job",
+            "CI_JOB_URL": f"https://gitlab.example.com/jobs/{number}",
+            "DASHSCOPE_API_KEY": "sk-key-of-the-project",
+            "HOME": str(checkout),
+            "PATH": f"{checkout}/bin:{os.environ['PATH']}",
+            "PYTHONUTF8": "1",
+            "WANRUN_LEDGER_URL": f"http://127.0.0.1:{self.registry.server_address[1]}/ledger.jsonl",
+            "WANRUN_SPECS": FILE["variables"]["WANRUN_SPECS"],
+        }
+        script = "set -eo pipefail\n" + "\n".join(lines)
+        return subprocess.run(
+            ["bash", "-c", script], cwd=checkout, env=own | variables, capture_output=True, text=True, check=False
+        )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """Return a project with an empty registry."""
+    with service(tmp_path / "emulator") as url, _registry() as registry:
+        yield Project(tmp_path, url, registry)
+
+
+@contextmanager
+def _registry() -> Iterator[Registry]:
+    with Registry() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_what_was_applied_is_not_paid_for_again(project: Project) -> None:
+    """From job to job the registry has the ledger; the first one has to be told to begin it."""
+    refused = project.job("wanrun apply", number=1)
+    first = project.job("wanrun apply", number=1 + 1, WANRUN_FIRST_RUN="true")
+    again = project.job("wanrun apply", number=3)
+    plan = project.job("wanrun plan", number=4)
+
+    assert refused.returncode == 2, refused
+    assert "there is no ledger at" in refused.stderr
+    assert (first.returncode, again.returncode, plan.returncode) == (0, 0, 0), (first, again, plan)
+    assert statement(project.url)["tasks_made"] == 2
+    assert project.registry.lent_to is None
+    assert "| `batch` | 2 | 0 |" in plan.stdout
+
+
+def test_a_machine_that_is_lost_makes_the_next_job_stop(project: Project) -> None:
+    """What it paid for is in no copy of the ledger."""
+    lost = project.job("wanrun apply", number=1, dies=True, WANRUN_FIRST_RUN="true")
+    following = project.job("wanrun apply", number=2)
+
+    assert lost.returncode == 0, lost
+    assert following.returncode != 0
+    assert "was lent to https://gitlab.example.com/jobs/1 at 20" in following.stderr
+    assert statement(project.url)["tasks_made"] == 1
+    assert project.registry.lent_to == "https://gitlab.example.com/jobs/1"
+
+
+def test_a_registry_that_cannot_be_read_is_no_empty_one(project: Project) -> None:
+    """Nothing is begun anew because of a fault."""
+    said = project.job("wanrun apply", number=1, WANRUN_FIRST_RUN="true", WANRUN_LEDGER_URL="http://127.0.0.1:9/x")
+
+    assert said.returncode != 0
+    assert statement(project.url)["tasks_made"] == 0
