@@ -1,6 +1,7 @@
 """Writes the pages that the program itself has the words for; a test compares them.
 
-`commands.md` is what every command says of itself with `--help`, the table of `problems.md` the rules of specs.
+`commands.md` is what every command says of itself with `--help`, the table of `problems.md` the rules of specs,
+`spec.md` (see `spec_page.py`) what their schema says.
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from spec_page import spec_page
 
 from wanrun.cli import COMMANDS, app
 from wanrun.rules import RULES
 
 COMMANDS_PAGE = Path(__file__).with_name("commands.md")
 PROBLEMS_PAGE = Path(__file__).with_name("problems.md")
+SPEC_PAGE = Path(__file__).with_name("spec.md")
 HEAD = """# Commands
 
 What `wanrun COMMAND --help` prints. Written by `docs/render.py`; change the help texts, not this page.
@@ -65,3 +68,4 @@ def _section(title: str, command: click.Command, parent: click.Context | None) -
 if __name__ == "__main__":
     COMMANDS_PAGE.write_text(commands(), encoding="utf-8")
     PROBLEMS_PAGE.write_text(problems(), encoding="utf-8")
+    SPEC_PAGE.write_text(spec_page(), encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import json
 import re
 import shlex
 import tomllib
@@ -20,6 +21,7 @@ from wanrun.settings import Limits, Provider, load_settings
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 YAML_BLOCKS = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+LINK = "https://example.com/a.mp4"
 TOML_BLOCKS = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
 
 
@@ -38,8 +40,14 @@ def project(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("number", range(len(YAML_BLOCKS)))
 def test_every_spec_in_readme_is_valid(project: Path, number: int) -> None:
     """A reader can copy a spec out of README and run it."""
-    spec = project / "edits.yaml"
-    spec.write_text(YAML_BLOCKS[number], encoding="utf-8")
+    for block in YAML_BLOCKS:
+        if named := re.match(r"# (\w+\.yaml)\n", block):
+            (project / named[1]).write_text(block, encoding="utf-8")
+    spec = project / "copied.yaml"
+    extends = f"version: 1\nextends: copied-base.yaml\njobs: [{{id: a, media: [{{video: {LINK}}}]}}]\n"
+    is_base = "jobs:" not in YAML_BLOCKS[number]
+    spec.with_name("copied-base.yaml").write_text(YAML_BLOCKS[number], encoding="utf-8")
+    spec.write_text(extends if is_base else YAML_BLOCKS[number], encoding="utf-8")
 
     batch = api.load([spec], api.Setup(folder=project))
 
@@ -116,8 +124,9 @@ def test_every_path_that_readme_names_exists(path: str) -> None:
     assert (ROOT / path).exists()
 
 
-def test_the_pages_are_what_the_program_says() -> None:
-    """A help text or a rule that changes is on its page too; `make docs` writes them."""
+def test_the_pages_are_what_the_program_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A help text, a rule or a key that changes is on its page too; `make docs` writes them."""
+    monkeypatch.syspath_prepend(ROOT / "docs")
     spec = importlib.util.spec_from_file_location("render", ROOT / "docs" / "render.py")
     assert spec is not None
     assert spec.loader is not None
@@ -126,3 +135,15 @@ def test_the_pages_are_what_the_program_says() -> None:
 
     assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == render.commands()
     assert (ROOT / "docs" / "problems.md").read_text(encoding="utf-8") == render.problems()
+    assert (ROOT / "docs" / "spec.md").read_text(encoding="utf-8") == render.spec_page()
+
+
+def test_every_key_of_the_language_is_on_its_page() -> None:
+    """Whatever mapping of the schema it is in."""
+    page = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
+    schema = json.loads((ROOT / "schemas" / "spec.schema.json").read_text(encoding="utf-8"))
+    maps = [schema, schema["properties"]["budget"], *schema["$defs"].values()]
+
+    keys = {key for each in maps for key in each.get("properties", {})}
+
+    assert {key for key in keys if f"- **`{key}`**" not in page} == set()

@@ -102,8 +102,9 @@ def _in_file_order(problems: Iterable[Problem], paths: Sequence[Path]) -> list[P
 
 
 def _in_sandbox(job: Job, project: Project) -> Job:
-    sandbox = project.sandbox(job.spec_path.parent)
-    return job if sandbox is None else replace(job, sinks=tuple(replace(sink, sandbox=sandbox) for sink in job.sinks))
+    if project.sandbox(job.spec_path.parent) is None:
+        return job
+    return replace(job, sinks=tuple(replace(sink, sandbox=project.sandbox(sink.folder)) for sink in job.sinks))
 
 
 def plan_batch(

@@ -82,7 +82,7 @@ NUMBER_UNFIT = Rule("number-unfit", "A number is finite and has at most 64 digit
 TEXT_CUT = Rule("text-cut", 'Text with " #" in it stands in quotes, since that starts a comment.')
 
 # Form, by the schema of specs and the schemas of models and kinds
-SPEC_NOT_MAPPING = Rule("spec-not-mapping", "A spec is a mapping.")
+SPEC_NOT_MAPPING = Rule("spec-not-mapping", "A spec is a mapping, and so is a base.")
 UNKNOWN_KEY = Rule("unknown-key", "A mapping has only the keys that are known there.")
 MISSING_KEY = Rule("missing-key", "A mapping has the keys that are needed there.")
 KEY_UNFIT = Rule("key-unfit", "A key that is a name of one's own is fit to be one.")
@@ -121,6 +121,11 @@ VAR_LATER = Rule("var-later", "A var refers only to those above it.")
 VAR_NOT_TEXT = Rule("var-not-text", "A var takes only texts and numbers from another.")
 SECRET_MISPLACED = Rule("secret-misplaced", "A secret stands only in an option that takes one.")
 SECRET_PARTS = Rule("secret-parts", "A secret has no parts.")
+
+# Bases
+BASE_MISSING = Rule("base-missing", "The file that a spec extends is there and can be read.")
+EXTENDS_CIRCLE = Rule("extends-circle", "No file extends itself, nor through others.")
+EXTENDS_TOO_DEEP = Rule("extends-too-deep", "At most 8 files stand below a spec, each extended by the one before it.")
 
 # Matrix
 AXIS_VALUE_TWICE = Rule("axis-value-twice", "An axis of a matrix holds each value once.")

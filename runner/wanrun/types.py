@@ -153,7 +153,7 @@ class MediaRef:
     type: str  #: the model's media type, such as `video` or `reference_image`
     kind: str  #: the kind of source, such as `file`
     options: Mapping[str, JSON]  #: the source's options, defaults not filled in; a `Secret` where one may stand
-    folder: Path  #: the spec's folder, absolute; relative paths start here
+    folder: Path  #: of the file that names it, absolute; relative paths start here
     position: Position
     case: str = field(default="", compare=False)  #: the combination or row that made it, for messages
 
@@ -188,7 +188,7 @@ class SinkRef:
     name: str  #: the name the spec gives it
     kind: str  #: the kind of sink, such as `folder`
     options: Mapping[str, JSON]  #: a `Secret` where one may stand
-    folder: Path  #: the spec's folder, absolute; relative paths start here
+    folder: Path  #: of the file that names it, absolute; relative paths start here
     position: Position
     sandbox: Path | None = None  #: when set (`--emulator`), a sink that writes files writes below this folder only
 

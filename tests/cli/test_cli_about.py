@@ -105,6 +105,16 @@ def test_the_schema_of_specs_has_every_plugin_s_options(project: Project, instal
     assert not printed.is_valid(spec(id="a-1", size="medium"))
 
 
+def test_the_schema_of_bases_takes_what_a_spec_extends(project: Project) -> None:
+    """For the editor that shows such a file: defaults and sinks as in specs, and no jobs."""
+    printed = Draft202012Validator(project.wanrun("schema", "--base").json)
+    base = {"version": 1, "defaults": {"parameters": {"seed": 5}}, "sinks": {"disk": {"folder": "out"}}}
+
+    assert printed.is_valid(base)
+    assert not printed.is_valid({**base, "jobs": []})
+    assert not printed.is_valid({**base, "sinks": {"disk": {"fodler": "out"}}})
+
+
 def test_the_schema_of_events_is_the_one_that_ships(project: Project) -> None:
     """The file that README names, byte for byte in its content."""
     shipped = json.loads((schemas_folder() / "events.schema.json").read_text(encoding="utf-8"))

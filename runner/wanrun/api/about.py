@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from wanrun.errors import SettingsError
 from wanrun.models import schemas_folder
 from wanrun.registry import InstalledPlugin, installed_plugins, load_catalog
-from wanrun.spec.printed import printed_schema
+from wanrun.spec.printed import printed_base_schema, printed_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,18 +32,18 @@ class InstalledKind:
     options: Mapping[str, JSON]  #: JSON Schema of an object
 
 
-def schema(*, events: bool = False, model: str | None = None) -> dict[str, JSON]:
+def schema(*, events: bool = False, base: bool = False, model: str | None = None) -> dict[str, JSON]:
     """Return the schema of specs with the options of every installed plugin, as editors want it.
 
-    Instead, with `events`, that of a run's event lines; with `model`, that of what a job may ask of one model. Raises
-    `PluginError`, and `SettingsError` for a model that nobody offers.
+    Instead, with `events`, that of a run's event lines; with `base`, that of files that specs extend; with `model`,
+    that of what a job may ask of one model. Raises `PluginError`, and `SettingsError` for a model that nobody offers.
     """
     if events:
         text = (schemas_folder() / "events.schema.json").read_text(encoding="utf-8")
         return dict(json.loads(text))
     catalog = load_catalog()
     if model is None:
-        return printed_schema(catalog)
+        return printed_base_schema(catalog) if base else printed_schema(catalog)
     if model not in catalog.models:
         raise SettingsError(f'no plugin offers the model "{model}"; {_hint(model, list(catalog.models))}')
     found = catalog.models[model]

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--events", is_flag=True, help="Instead, what run --events writes, a line.")
+@click.option("--base", is_flag=True, help="Instead, what a file holds that specs extend.")
 @click.option("--model", metavar="NAME", help="Instead, what a job may ask of one model.")
 @format_option
-def schema(events: bool, model: str | None, form: str) -> int:
+def schema(events: bool, base: bool, model: str | None, form: str) -> int:
     """Print the JSON Schema of specs, with the options of every installed plugin; JSON in either format.
 
     \b
@@ -32,9 +33,9 @@ def schema(events: bool, model: str | None, form: str) -> int:
     \b
       # yaml-language-server: $schema=spec.schema.json
     """
-    if events and model is not None:
-        raise click.UsageError("--events and --model exclude each other")
-    say_json(api.schema(events=events, model=model))
+    if events + base + (model is not None) > 1:
+        raise click.UsageError("--events, --base and --model exclude each other")
+    say_json(api.schema(events=events, base=base, model=model))
     return 0
 
 

@@ -1,23 +1,26 @@
 """The spec language: YAML files in, checked jobs out, or every problem at its line and column.
 
     document   bytes -> YAML -> nodes that know where they stand
+    bases      what it extends, merged under it
     structure  first pass: the document as written, templates left out
     expand     vars, defaults, matrix, table, templates -> drafts of jobs
     jobs       second pass: every draft against its model, sources and sinks -> jobs
 
-A spec is data: nothing is read but the files named, the tables in them, and the folders that a glob looks into.
+A spec is data: nothing is read but the files named, the bases and tables that they name,
+and the folders that a glob looks into.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wanrun import rules
 from wanrun.money import Money
 from wanrun.redaction import hide
+from wanrun.spec.bases import Base, Bases, merged
 from wanrun.spec.cases import located
 from wanrun.spec.document import read
 from wanrun.spec.expand import Expander, id_mark
@@ -26,7 +29,7 @@ from wanrun.spec.matrix import MATRIX
 from wanrun.spec.nodes import ListNode, MapNode, ScalarNode
 from wanrun.spec.notify import Subscription, subscriptions, told_sinks
 from wanrun.spec.printed import printed_schema
-from wanrun.spec.report import START, Report
+from wanrun.spec.report import START, Report, problems_of
 from wanrun.spec.sinks import Places, SinkMaker
 from wanrun.spec.structure import check_structure
 from wanrun.spec.tables import Tables
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from wanrun.catalog import Catalog
-    from wanrun.spec.document import Document
     from wanrun.spec.expand import Draft
     from wanrun.types import Job, Position, Problem
 
@@ -83,13 +85,13 @@ def load(paths: Sequence[Path], *, catalog: Catalog, providers: Collection[str] 
     Nothing that a file contains makes this raise; `catalog` may, when a plugin cannot build a sink (`WanrunError`).
     """
     loader = _Loader(catalog, providers)
-    specs = [loader.load(path, Path(absolute)) for absolute, path in _distinct(paths).items()]
+    found = [loader.read(path, Path(absolute)) for absolute, path in _distinct(paths).items()]
+    specs = loader.load([file for file in found if file])
     loader.check_chains()
     for secret in loader.written_out:
         hide(secret)
-    reports = [*loader.reports, *loader.tables.reports]
-    problems = [problem for report in reports for problem in report.problems()]
-    return Loaded(tuple(spec for spec in specs if spec), tuple(problems))
+    problems = problems_of([*loader.reports, *loader.bases.reports, *loader.tables.reports])
+    return Loaded(tuple(specs), tuple(problems))
 
 
 def _distinct(paths: Sequence[Path]) -> dict[str, Path]:
@@ -100,6 +102,18 @@ def _distinct(paths: Sequence[Path]) -> dict[str, Path]:
     return distinct
 
 
+@dataclass
+class _File:
+    """A file that has been read, with what it extends."""
+
+    path: Path  #: as it was given
+    absolute: Path  #: links followed
+    root: MapNode
+    lines: list[str]
+    report: Report
+    bases: list[Base] = field(default_factory=list)
+
+
 class _Loader:
     """Loads the specs of one call, which may not be in each other's way."""
 
@@ -107,11 +121,13 @@ class _Loader:
         self.reports: list[Report] = []
         self.tables = Tables()
         self._shop = Shop(catalog, providers)
+        self.bases = Bases(self._shop.sources)
         self._places = Places(catalog)
         self._names: dict[str, Position] = {}
 
-    def load(self, path: Path, absolute: Path) -> Spec | None:
-        report = Report(path)
+    def read(self, path: Path, absolute: Path) -> _File | None:
+        """Read a spec; None when it is no mapping, which is reported."""
+        report = Report(path, self.bases.origins)
         self.reports.append(report)
         document = read(path, report)
         if document is None:
@@ -123,9 +139,19 @@ class _Loader:
             report.add(document.root, rules.SPEC_NOT_MAPPING(words))
             self._shop.chains.unread()
             return None
-        name = self._name(document.root, path, report)
-        jobs, notify = self._jobs(document, report, name, absolute)
-        return Spec(name, path, absolute.parent, tuple(jobs), _budget(document.root, report), notify)
+        return _File(path, absolute, document.root, document.lines, report)
+
+    def load(self, files: Sequence[_File]) -> list[Spec]:
+        """Make the jobs of specs. A file without jobs that another one extends is no spec, but was named with them."""
+        for file in files:
+            if "jobs" in file.root:
+                file.bases = self.bases.below(file.root, file.report, file.absolute)
+        return [self._spec(file) for file in files if "jobs" in file.root or not self.bases.is_base(file.absolute)]
+
+    def _spec(self, file: _File) -> Spec:
+        name = self._name(file.root, file.path, file.report)
+        jobs, notify = self._jobs(file, name)
+        return Spec(name, file.path, file.absolute.parent, tuple(jobs), _budget(file.root, file.report), notify)
 
     @property
     def written_out(self) -> set[str]:
@@ -153,14 +179,14 @@ class _Loader:
             self._names[name] = report.position(at)
         return name
 
-    def _jobs(
-        self, document: Document, report: Report, name: str, path: Path
-    ) -> tuple[list[Job], tuple[Subscription, ...]]:
+    def _jobs(self, file: _File, name: str) -> tuple[list[Job], tuple[Subscription, ...]]:
         """Return the jobs of a spec, and who hears of what becomes of them."""
-        root = document.root
-        assert isinstance(root, MapNode)
-        broken = check_structure(root, report, self._shop.sources)
-        expander = Expander(document, report, name=name, folder=path.parent, broken=broken, tables=self.tables)
+        report, path = file.report, file.absolute
+        broken = check_structure(file.root, report, self._shop.sources)
+        for base in file.bases:
+            broken.setdefault(-1, set()).update(base.broken)
+        root = merged(file.root, file.bases)
+        expander = Expander(root, file.lines, report, name=name, folder=path.parent, broken=broken, tables=self.tables)
         sinks = SinkMaker(
             root.get("sinks"),
             told_sinks(root.get("notify")),
@@ -184,7 +210,7 @@ class _Loader:
         except TooMuch:
             words = f"the templates of this spec make more than {MAX_VALUES:,} values; split it"
             report.add(START, rules.TEMPLATE_TOO_MUCH(words))
-        if len(jobs) < drafts and not len(report):
+        if len(jobs) < drafts and not any(map(len, [*self.reports, *self.bases.reports])):
             raise AssertionError(f"{path}: a job was lost without a word")
         self._shop.chains.read(name, taken.keys(), whole=_is_whole(root, taken))
         for job in jobs.values():

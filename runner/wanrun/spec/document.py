@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from wanrun.spec.nodes import Placed
     from wanrun.spec.report import Report
 
 MAX_BYTES = 10 * 1024 * 1024
@@ -39,18 +40,19 @@ class Document:
     lines: list[str]
     root: Node
 
-    def template_mark(self, node: ScalarNode, index: int) -> Mark:
-        """Return where the template number `index` (from 0) of a text stands in the file."""
-        line, start = node.line - 1, node.column - 1
-        while line < len(self.lines):
-            column = self.lines[line].find("${{", start)
-            if column < 0:
-                line, start = line + 1, 0
-            elif index:
-                index, start = index - 1, column + 3
-            else:
-                return Mark(line + 1, column + 1)
-        return Mark(node.line, node.column)
+
+def template_mark(lines: list[str], at: Placed, index: int) -> Mark:
+    """Return where the template number `index` (from 0) of a text stands that starts at a place of these lines."""
+    line, start = at.line - 1, at.column - 1
+    while line < len(lines):
+        column = lines[line].find("${{", start)
+        if column < 0:
+            line, start = line + 1, 0
+        elif index:
+            index, start = index - 1, column + 3
+        else:
+            return Mark(line + 1, column + 1)
+    return Mark(at.line, at.column)
 
 
 def read(path: Path, report: Report) -> Document | None:

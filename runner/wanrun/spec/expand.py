@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from wanrun import rules
 from wanrun.spec.cases import behind, located
 from wanrun.spec.cells import as_text
+from wanrun.spec.document import template_mark
 from wanrun.spec.matrix import names_of
 from wanrun.spec.multiple import Multiplier
-from wanrun.spec.nodes import Entry, ListNode, MapNode, ScalarNode, map_of, scalars
+from wanrun.spec.nodes import Entry, ListNode, MapNode, Mark, ScalarNode, map_of, scalars
 from wanrun.spec.structure import FIELDS, OWN_FIELDS, SHARED
 from wanrun.spec.template import BROKEN, LATER, OF_JOBS, SECRETS, Filler, TemplateError, faults_of, lookups
 from wanrun.spec.words import ID_BYTES, id_fault, shown, slug
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from wanrun.spec.document import Document
     from wanrun.spec.kinds import Tell
     from wanrun.spec.matrix import Combination
     from wanrun.spec.nodes import Node, Placed
@@ -43,30 +43,39 @@ class Draft:
     shared: frozenset[str]  #: fields that come from `defaults`
     combination: Combination
     scope: Mapping[str, Any]
+    among: str = ""  #: what stands before its id in messages: its spec, where a base may have several
     made: set[str] = field(default_factory=set)  #: fields in which templates were filled in
 
     def case(self, name: str) -> str:
         """Say which job a message about a field means, where its place does not: by combination, or by id."""
-        if self.combination.case or name not in self.shared:
+        if name not in self.shared or (self.combination.case and not self.among):
             return self.combination.case
         return self.called
 
     @property
     def called(self) -> str:
         """What messages call the job."""
-        return called(self.id, self.combination.case)
+        return called(f"{self.among}{self.id}", self.combination.case)
 
 
 class Expander:
     """Makes the drafts of one spec."""
 
     def __init__(
-        self, document: Document, report: Report, *, name: str, folder: Path, broken: Broken, tables: Tables
+        self,
+        root: MapNode,
+        lines: list[str],
+        report: Report,
+        *,
+        name: str,
+        folder: Path,
+        broken: Broken,
+        tables: Tables,
     ) -> None:
-        assert isinstance(document.root, MapNode)
-        self._document, self._report, self._broken = document, report, broken
-        self._root = document.root
+        self._root, self._lines, self._report, self._broken = root, lines, report, broken
         self._case = ""
+        self._told: set[tuple[int, int, str]] = set()  # templates that are wrong whatever the job
+        self._name, self._among = name, f"{name}/" if "extends" in root else ""
         self._filler = Filler(self._fault, position=report.position)
         self._base: dict[str, Any] = {"spec": {"name": name}}
         self._base["vars"] = self._vars()
@@ -126,7 +135,7 @@ class Expander:
         merged = merge(under, node)
         for combination in self._multiplier.combinations(node, broken):
             scope = {**self._base, **combination.scope}
-            yield self._draft(Draft("", node, {}, set(broken), shared, combination, scope), merged)
+            yield self._draft(Draft("", node, {}, set(broken), shared, combination, scope, self._among), merged)
 
     def _draft(self, draft: Draft, merged: MapNode) -> Draft:
         draft.id = self._id(draft, merged.get("id"))
@@ -188,17 +197,25 @@ class Expander:
                 self._check_below(entry.node, {**scope, **SECRETS} if key == "media" else scope)
 
     def _check_below(self, node: Node | None, scope: Scope) -> None:
-        self._case = ""
         for leaf in scalars(node) if node is not None and node.templated else ():
             if leaf.templated:
-                for fault in faults_of(str(leaf.value), scope):
+                self._case = f'spec "{self._name}"' if self._report.origin(leaf) else ""
+                faults = list(faults_of(str(leaf.value), scope))
+                for fault in faults:
                     self._fault(leaf, fault)
+                for fault in faults:
+                    self._told.add((leaf.line, leaf.column, str(fault)))
 
     def _fault(self, node: ScalarNode, fault: TemplateError) -> None:
-        if fault.sentence:
-            self._report.add(
-                self._document.template_mark(node, fault.index), fault.sentence, located(self._case, str(node.value))
-            )
+        if fault.sentence and (node.line, node.column, str(fault)) not in self._told:
+            mark = self._template_mark(node, fault.index)
+            self._report.add(mark, fault.sentence, located(self._case, str(node.value)))
+
+    def _template_mark(self, node: ScalarNode, index: int) -> Placed:
+        if (origin := self._report.origin(node)) is None:
+            return template_mark(self._lines, node, index)
+        local = template_mark(origin.lines, Mark(node.line - origin.first, node.column), index)
+        return Mark(local.line + origin.first, local.column)
 
 
 def id_mark(job: MapNode) -> Placed:

@@ -81,8 +81,9 @@ class MediaMaker:
                 tell(chosen.at, rules.CHAIN_UNFIT(words))
                 return None
             options = {"id": self._address(str(options["id"]))}
+        folder = origin.folder if (origin := self._report.origin(chosen.options)) else self._folder
         case = str(located(draft.combination.case, getattr(main, "made_of", ""))) if "media" in draft.made else ""
-        return MediaRef(media_type, chosen.kind, options, self._folder, at, case)
+        return MediaRef(media_type, chosen.kind, options, folder, at, case)
 
     def _address(self, job: str) -> str:
         """Return the address of a job that a chain names: one without a spec is of this one."""

@@ -46,6 +46,17 @@ def printed_schema(catalog: Catalog) -> dict[str, JSON]:
     return {key: _with_templates(value) if key in ("properties", "$defs") else value for key, value in schema.items()}
 
 
+def printed_base_schema(catalog: Catalog) -> dict[str, JSON]:
+    """Return the schema of the files that specs extend, as `printed_schema`."""
+    whole: Any = printed_schema(catalog)
+    return {
+        "$schema": whole["$schema"],
+        "title": "Base of wanrun specs, version 1",
+        "$ref": "#/$defs/base",
+        "$defs": whole["$defs"],
+    }
+
+
 def _one_of(
     sort: str, kinds: Mapping[str, SourceKind] | Mapping[str, SinkKind], definitions: dict[str, Any]
 ) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Gathers what is wrong with one spec file: each problem once, in file order."""
+"""Gathers what is wrong with one spec file, and what it is made of: each problem once, in file order."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from wanrun.rules import rule_of
@@ -11,11 +11,12 @@ from wanrun.spec.nodes import ListNode, MapNode, Mark, ScalarNode
 from wanrun.types import Position, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from wanrun.rules import Sentence
     from wanrun.spec.nodes import Placed
+    from wanrun.spec.origins import Origin, Origins
 
 START = Mark(1, 1)  #: for what concerns a file as a whole
 
@@ -31,10 +32,10 @@ class _Found:
 
 
 class Report:
-    """The problems of one file."""
+    """The problems of one file, and those that it has with values from its bases."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, origins: Origins | None = None) -> None:
+        self.path, self._origins = path, origins
         self._found: dict[tuple[int, int, str], _Found] = {}
         self._settled: set[tuple[int, int]] = set()
 
@@ -61,13 +62,38 @@ class Report:
             found.others.add(case)
 
     def position(self, at: Placed) -> Position:
-        """Return a place of this file as others may cite it."""
-        return Position(self.path, at.line, at.column)
+        """Return a place of this file, or of a base, as others may cite it."""
+        if (origin := self.origin(at)) is None:
+            return Position(self.path, at.line, at.column)
+        return Position(origin.path, at.line - origin.first, at.column)
 
-    def problems(self) -> Iterator[Problem]:
-        """Yield the problems by line and column."""
-        for (line, column, message), found in sorted(self._found.items(), key=lambda item: item[0][:2]):
-            yield Problem(Position(self.path, line, column), message + _suffix(found), found.rule, found.whole)
+    def origin(self, at: Placed) -> Origin | None:
+        """Return the base that something is written in; None for this file."""
+        return self._origins.of(at) if self._origins else None
+
+    def found(self) -> Iterator[tuple[Position, str, _Found]]:
+        """Yield what was noted, as often as it differs."""
+        for (line, column, message), found in self._found.items():
+            yield self.position(Mark(line, column)), message, found
+
+
+def problems_of(reports: Iterable[Report]) -> list[Problem]:
+    """Return the problems of several files in the files' order, by line and column; what several have is one."""
+    rank: dict[Path, int] = {}
+    merged: dict[tuple[Position, str], _Found] = {}
+    for report in reports:
+        rank.setdefault(report.path, len(rank))
+        for at, message, found in report.found():
+            merged[at, message] = _both(merged[at, message], found) if (at, message) in merged else found
+    ordered = sorted(merged.items(), key=lambda item: (rank[item[0][0].path], item[0][0]))
+    return [Problem(at, message + _suffix(found), found.rule, found.whole) for (at, message), found in ordered]
+
+
+def _both(one: _Found, other: _Found) -> _Found:
+    """Return what two files have found alike, for the combinations of both."""
+    if not one.first or not other.first:
+        return replace(one, first="", others=set())
+    return replace(one, others=(one.others | other.others | {other.first}) - {one.first})
 
 
 def _suffix(found: _Found) -> str:

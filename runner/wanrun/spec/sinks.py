@@ -176,7 +176,8 @@ class SinkMaker:
 
     def _new(self, name: str, chosen: Chosen) -> SinkRef:
         at = self._report.position(chosen.options)
-        return SinkRef(name, chosen.kind, self._kinds.plain(chosen), self._folder, at)
+        folder = origin.folder if (origin := self._report.origin(chosen.options)) else self._folder
+        return SinkRef(name, chosen.kind, self._kinds.plain(chosen), folder, at)
 
 
 class Places:

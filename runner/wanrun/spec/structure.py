@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from wanrun.spec.kinds import Kinds
     from wanrun.spec.report import Report
+    from wanrun.spec.sentences import Naming
     from wanrun.types import JSON
 
 #: The fields of a job, first those that say which jobs an entry makes, and so are no defaults.
@@ -51,6 +52,12 @@ def _core() -> Checker:
     return Checker(_inlined(schema, schema["$defs"]))
 
 
+@cache
+def _base() -> Checker:
+    definitions: Any = core_schema()["$defs"]
+    return Checker(_inlined(definitions["base"], definitions))
+
+
 def _inlined(value: Any, definitions: Any) -> Any:
     """Return a schema with its definitions in place of references to them, which take long to look up."""
     if isinstance(value, list):
@@ -64,8 +71,18 @@ def _inlined(value: Any, definitions: Any) -> Any:
 
 def check_structure(root: MapNode, report: Report, sources: Kinds) -> Broken:
     """Report everything that is wrong with the form of a spec; return which fields not to look at again."""
+    return _check(root, report, sources, _core(), _named)
+
+
+def check_base(root: MapNode, report: Report, sources: Kinds) -> set[str]:
+    """Report everything that is wrong with the form of a base; return the fields of its defaults that are wrong."""
+    broken = _check(root, report, sources, _base(), lambda path: _named(path) if path else "the base")
+    return broken.get(-1, set())
+
+
+def _check(root: MapNode, report: Report, sources: Kinds, schema: Checker, name: Naming) -> Broken:
     broken: Broken = {}
-    for at, message, path in list(_core().faults(root, _named, templates=True)):
+    for at, message, path in list(schema.faults(root, name, templates=True)):
         report.add(at, message)
         _note(broken, path)
     for number, job in _job_maps(root):

@@ -19,18 +19,26 @@ class NoFile(Exception):
 
 def file_bytes(path: Path, max_bytes: int) -> bytes:
     """Return what a regular file holds, or one byte more than `max_bytes` of it; raises `NoFile`."""
+    check_file(path)
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):  # a pipe may never end, and opening one may hang
-            raise NoFile(f"this is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}; name one file")
         with path.open("rb") as file:
             return file.read(max_bytes + 1)
+    except OSError as exc:
+        raise NoFile(f"cannot be read ({exc.strerror or exc})") from exc
+
+
+def check_file(path: Path) -> None:
+    """Raise `NoFile` unless a path leads to a regular file: a pipe may never end, and opening one may hang."""
+    try:
+        mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         raise NoFile("no such file (paths start at the folder of the file that names them)") from None
     except OSError as exc:
         raise NoFile(f"cannot be read ({exc.strerror or exc})") from exc
     except ValueError as exc:  # NUL, or half of a character
         raise NoFile("this cannot be a path") from exc
+    if not stat.S_ISREG(mode):
+        raise NoFile(f"this is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}; name one file")
 
 
 def decoded(data: bytes, what: str) -> str:

@@ -1,0 +1,164 @@
+"""`extends`: what a spec gets from the files below it, and where everything in them starts and is reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from wanrun.spec import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wanrun.catalog import Catalog
+    from wanrun.spec import Loaded
+    from wanrun.types import Job
+
+JOBS = "jobs:\n  - id: a\n    media: [{video: c.mp4}]\n"
+
+
+@pytest.fixture
+def load_files(tmp_path: Path, catalog: Catalog) -> Callable[..., Loaded]:
+    """A function that writes files and loads those that are named; without names, `hero.yaml`."""
+
+    def load_them(files: dict[str, str], *names: str) -> Loaded:
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(f"version: 1\n{text}", encoding="utf-8")
+        return load([tmp_path / name for name in names or ("hero.yaml",)], catalog=catalog)
+
+    return load_them
+
+
+def only_job(loaded: Loaded) -> Job:
+    assert [str(problem) for problem in loaded.problems] == []
+    (job,) = loaded.jobs
+    return job
+
+
+def test_defaults_of_a_base_lie_below_the_specs_own(load_files: Callable[..., Loaded]) -> None:
+    """Base, then what holds for the whole spec, then its defaults, then the job: mappings merge, lists are replaced."""
+    base = "defaults:\n  model: wan2.7-videoedit\n  prompt: base\n  tags: [base]\n"
+    base += "  retries: {service_fault: 1}\n  parameters: {seed: 1, watermark: true, duration: 2}\n"
+    hero = "extends: base.yaml\nretries: {service_fault: 5}\n"
+    hero += "defaults: {tags: [hero], parameters: {seed: 2, duration: 3}}\n"
+
+    job = only_job(load_files({"base.yaml": base, "hero.yaml": hero + JOBS + "    parameters: {duration: 4}\n"}))
+
+    assert (job.prompt, job.tags, job.retries.service_fault) == ("base", ("hero",), 5)
+    assert dict(job.parameters) == {"seed": 2, "watermark": True, "duration": 4}
+
+
+def test_a_base_extends_another(load_files: Callable[..., Loaded]) -> None:
+    """The nearest one goes before."""
+    files = {
+        "far.yaml": "defaults: {model: wan2.7-videoedit, prompt: far, negative_prompt: far}\n",
+        "near.yaml": "extends: far.yaml\ndefaults: {prompt: near}\n",
+        "hero.yaml": "extends: near.yaml\n" + JOBS,
+    }
+
+    job = only_job(load_files(files))
+
+    assert (job.prompt, job.negative_prompt) == ("near", "far")
+
+
+def test_a_spec_gives_the_vars_of_a_base_other_values(load_files: Callable[..., Loaded]) -> None:
+    """What the base makes of them follows; vars of the spec itself can refer to those of the base."""
+    base = 'vars: {season: spring, title: "${{ vars.season }} of ${{ spec.name }}"}\n'
+    base += "defaults: {model: wan2.7-videoedit, prompt: '${{ vars.title }}, ${{ vars.mine }}'}\n"
+    hero = "extends: base.yaml\nvars: {season: autumn, mine: 'calm ${{ vars.title }}'}\n"
+
+    job = only_job(load_files({"base.yaml": base, "hero.yaml": hero + JOBS}))
+
+    assert job.prompt == "autumn of hero, calm autumn of hero"
+
+
+def test_a_sink_of_the_spec_takes_the_place_of_the_bases(load_files: Callable[..., Loaded]) -> None:
+    """Whole, whatever its kind, and where the base has it."""
+    base = "defaults: {model: wan2.7-videoedit}\nsinks: {disk: {folder: {path: a, name: x.mp4}}, copy: {folder: b}}\n"
+    hero = "extends: base.yaml\nsinks: {disk: {folder: c}}\n"
+
+    job = only_job(load_files({"base.yaml": base, "hero.yaml": hero + JOBS}))
+
+    assert [(sink.name, dict(sink.options)) for sink in job.sinks] == [("disk", {"path": "c"}), ("copy", {"path": "b"})]
+
+
+def test_paths_start_at_the_folder_of_the_file_they_are_written_in(
+    load_files: Callable[..., Loaded], tmp_path: Path
+) -> None:
+    """Media and sinks of a base at the base; what a template in the spec makes at the spec, wherever its vars are."""
+    base = "vars: {clip: c.mp4}\nsinks: {disk: {folder: {path: out, name: '${{ job.id }}.mp4'}}}\n"
+    base += "defaults: {model: wan2.7-videoedit, media: [{video: base.mp4}]}\n"
+    hero = "extends: ../shared/base.yaml\nsinks: {copy: {folder: results}}\n"
+    hero += "jobs:\n  - id: a\n  - {id: b, media: [{video: '${{ vars.clip }}'}]}\n"
+
+    loaded = load_files({"shared/base.yaml": base, "specs/hero.yaml": hero}, "specs/hero.yaml")
+
+    assert [str(problem) for problem in loaded.problems] == []
+    first, second = loaded.jobs
+    assert [ref.folder.name for ref in first.media] == ["shared"]
+    assert [ref.folder.name for ref in second.media] == ["specs"]
+    assert [(sink.name, sink.folder.name) for sink in first.sinks] == [("disk", "shared"), ("copy", "specs")]
+    at = first.media[0].position
+    assert (at.path, at.line) == (tmp_path / "shared" / "base.yaml", 4)
+
+
+def test_a_base_is_named_as_the_spec_was(
+    load_files: Callable[..., Loaded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, catalog: Catalog
+) -> None:
+    """And what is wrong in it is said once, after the specs, at its own line and column."""
+    base = "defaults:\n  model: wan2.7-videoedit\n  prompt: a ${{ vars.no }}\n"
+    files = {f"specs/{name}.yaml": "extends: ../shared/base.yaml\n" + JOBS for name in ("one", "two")}
+    load_files({"shared/base.yaml": base, **files}, "specs/one.yaml")
+    monkeypatch.chdir(tmp_path)
+
+    problems = load([Path("specs/one.yaml"), Path("specs/two.yaml")], catalog=catalog).problems
+
+    assert [str(problem) for problem in problems if "base" in str(problem)] == [
+        'shared/base.yaml:4:13: vars.no is not defined (spec "one"; and 1 more)'
+    ]
+
+
+def test_a_base_that_is_named_with_the_specs_is_no_spec(load_files: Callable[..., Loaded]) -> None:
+    """So that a pattern such as specs/*.yaml may take it along; alone it is a spec without jobs."""
+    base = "defaults: {model: wan2.7-videoedit}\n"
+
+    together = load_files({"base.yaml": base, "hero.yaml": "extends: base.yaml\n" + JOBS}, "base.yaml", "hero.yaml")
+    alone = load_files({"base.yaml": base}, "base.yaml")
+
+    assert [spec.name for spec in together.specs] == ["hero"]
+    assert together.problems == ()
+    assert 'the spec needs the key "jobs"' in alone.problems[0].message
+
+
+def test_a_spec_with_jobs_is_no_base(load_files: Callable[..., Loaded]) -> None:
+    """What it would be worth to others is not for them to guess."""
+    files = {"base.yaml": JOBS, "hero.yaml": "extends: base.yaml\ndefaults: {model: wan2.7-videoedit}\n" + JOBS}
+
+    (problem,) = load_files(files).problems
+
+    assert problem.position.line == 2
+    assert problem.message == 'unknown key "jobs"; allowed: version, extends, vars, defaults, sinks'
+
+
+def test_an_anchor_that_is_used_twice_keeps_its_place(load_files: Callable[..., Loaded]) -> None:
+    """A value with two places in the tree is moved into the base's lines once."""
+    base = "x-look: &look {seed: -1}\ndefaults: {model: wan2.7-videoedit, parameters: *look, x-other: *look}\n"
+
+    (problem,) = load_files({"base.yaml": base, "hero.yaml": "extends: base.yaml\n" + JOBS}).problems
+
+    assert (problem.position.path.name, problem.position.line, problem.position.column) == ("base.yaml", 2, 22)
+
+
+def test_ten_specs_share_a_base_however_they_name_it(load_files: Callable[..., Loaded]) -> None:
+    """It is one file, and what is wrong with it is one problem."""
+    files = {"base.yaml": "defaults: {model: wan2.7-videoedit, prompt: 5}\n"}
+    for number in range(10):
+        extends = f"extends: {'./' * number}base.yaml\n"
+        files[f"s{number}.yaml"] = extends + JOBS.replace("id: a", f"id: j{number}")
+
+    (problem,) = load_files(files, *(name for name in files if name != "base.yaml")).problems
+
+    assert problem.position.path.name == "base.yaml"
