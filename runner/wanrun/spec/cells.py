@@ -24,9 +24,9 @@ class Cell(str):
 
 
 class Fitter:
-    """Gives cells their types by one schema; `takes` says whether a part of it takes a value."""
+    """Gives cells their types by one schema; `takes` says whether a part of it takes a text."""
 
-    def __init__(self, schema: Mapping[str, JSON], takes: Callable[[Any, Plain], bool]) -> None:
+    def __init__(self, schema: Mapping[str, JSON], takes: Callable[[Any, str], bool]) -> None:
         self._root, self._takes = schema, takes
         self._known: dict[tuple[int, str], Plain] = {}
 
@@ -65,7 +65,7 @@ class Fitter:
         return found
 
 
-def as_wanted(text: str, takes: Callable[[Plain], bool]) -> Plain:
+def as_wanted(text: str, takes: Callable[[str], bool]) -> Plain:
     """Return a text itself where it is taken, else the number, truth value or nothing that it spells, if it does."""
     if takes(text):
         return text

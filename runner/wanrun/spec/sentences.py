@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
     from wanrun.rules import Rule, Sentence
-    from wanrun.spec.nodes import Node, Placed, Plain
+    from wanrun.spec.nodes import Node, Placed
+    from wanrun.spec.quick import Yes
     from wanrun.types import JSON
 
 #: A fault: where, what, and the path to the value that is wrong.
@@ -69,6 +70,7 @@ class Checker:
         self._schema = schema
         self._validator = _Validator(dict(schema), registry=Registry())
         self._quick = quick(schema)
+        self._quick_parts: dict[int, Yes | None] = {}  # by identity: they are parts of the schema, which stays
         self._fitter = Fitter(schema, self._takes)
 
     def part(self, name: str) -> Checker | None:
@@ -85,7 +87,14 @@ class Checker:
         """Return a node in which the cells of a CSV table have the types that the schema wants."""
         return self._fitter.fit(node, self._validator.schema)
 
-    def _takes(self, part: Mapping[str, Any], value: Plain) -> bool:
+    def _takes(self, part: Mapping[str, Any], value: str) -> bool:
+        """Say whether a part of the schema takes a text."""
+        if "string" not in part.get("type", "string"):
+            return False
+        if id(part) not in self._quick_parts:
+            self._quick_parts[id(part)] = quick(part)
+        if (fine := self._quick_parts[id(part)]) and fine(value):
+            return True
         try:
             return bool(self._validator.evolve(schema=part).is_valid(value))
         except Unresolvable:
