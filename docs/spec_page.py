@@ -30,6 +30,8 @@ SECTIONS = {
     "Table": "table",
     "Retries": "retries",
     "Budget": "budget",
+    "Items of `notify`": "notify_item",
+    "An event": "notify_event",
     "Bases": "base",
 }
 
