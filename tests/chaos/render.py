@@ -87,7 +87,10 @@ PROMISES = [
     ("A cancelled run leaves nothing open, and no connection is lost", "cancels"),
     ("Spending stays within the budget, counting what is in flight and what is in doubt", "simulation"),
     ("A clock that is set, and a list that lags, change nothing of this", "simulation"),
-    ("Another program's task on the same account is never taken for one's own", "simulation"),
+    (
+        "Another program's task on the same account is not taken for one's own where anything tells them apart",
+        "simulation",
+    ),
     ("The ledger keeps every fact, and counts every amount, in any order of facts and crashes", "`tests/ledger`"),
     (
         "Ledgers of earlier releases open, and nothing in them is paid for again; newer ones are refused",
@@ -120,6 +123,8 @@ LIMITS = """\
   from recorded writes, and no real machine was cut off.
 - Network file systems under the ledger, where locks and `fsync` may mean less.
 - Windows, and macOS, where nothing of this has been run.
+- That a task is one's own which nothing tells apart: if another program makes its one task with the very same prompt
+  in the minute of a create whose answer was lost and that made none, that task is adopted, and its video kept.
 - That random choices hit every instant. They are repeatable, not complete; only the system calls are gone through one
   by one."""
 
