@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from wanrun import Identity, SourceKind, hookimpl
+from wanrun import Identity, SinkKind, SourceKind, hookimpl
 from wanrun.batch import load_batch
 from wanrun.errors import SettingsError, SpecError
 from wanrun.project import Setup, open_project
@@ -40,13 +40,26 @@ jobs:
 
 
 class Sealed:
-    """A source whose option takes a secret."""
+    """A source whose option takes a secret, and a sink that hears of events."""
+
+    @hookimpl
+    def wanrun_sinks(self) -> Any:
+        text = {"type": "string", "description": "A text."}
+        return {"pager": SinkKind(options={"type": "object", "properties": {"hook": text}}, build=Pager, short="hook")}
 
     @hookimpl
     def wanrun_sources(self) -> Any:
         text = {"type": "string", "description": "A text."}
         properties = {"url": text, "token": text | {"writeOnly": True}}
         return {"sealed": SourceKind(options={"type": "object", "properties": properties}, build=Linked)}
+
+
+class Pager:
+    """A sink that only hears of events."""
+
+    async def notify(self, notice: Any, ctx: Any) -> None:
+        """Do nothing."""
+        raise NotImplementedError
 
 
 class Linked:
@@ -109,6 +122,28 @@ def test_secrets_are_refused_by_name(tmp_path: Path) -> None:
 
     assert said == ["9:71: the secret OTHER is not allowed; [allow] in the settings has the secrets TOKEN"]
     assert problems(tmp_path, 'secrets = ["TOKEN", "OTHER"]', SECRET) == []
+
+
+TOLD = """\
+sinks:
+  disk: {folder: out}
+  team: {pager: "https://hooks.example.com/x"}  # sealed
+notify:
+  - {to: team, events: [run_finished]}
+jobs:
+  - {id: one, prompt: p, media: [{video: "https://cdn.example.com/a.mp4"}]}
+"""
+
+
+def test_a_sink_that_only_hears_of_events_is_looked_at_too(tmp_path: Path) -> None:
+    """It sends where it likes, as one that gets files does."""
+    hosts = problems(tmp_path, 'hosts = ["cdn.example.com"]', TOLD)
+    kinds = problems(tmp_path, 'kinds = ["http", "folder"]', TOLD)
+
+    assert [each.partition(": ")[2].partition(";")[0] for each in (*hosts, *kinds)] == [
+        "a link to hooks.example.com is not allowed",
+        'the sink "pager" is not allowed',
+    ]
 
 
 LINKS = {

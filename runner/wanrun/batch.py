@@ -60,7 +60,8 @@ def load_batch(paths: Sequence[Path], project: Project) -> Batch:
     loaded = load(paths, catalog=project.catalog, providers=project.settings.providers)
     report = check_inputs(loaded.jobs, project.catalog)
     budget = project.settings.budget
-    forbidden = forbidden_in(loaded.jobs, project.settings.allow)
+    told = (subscription.sink for spec in loaded.specs for subscription in spec.notify)
+    forbidden = forbidden_in(loaded.jobs, told, project.settings.allow)
     if problems := [*loaded.problems, *forbidden, *report.problems, *_budget_problems(loaded.specs, project)]:
         raise SpecError(_in_file_order(problems, paths))
     for name, money in (("max_cost", budget.max_cost), ("confirm_above", budget.confirm_above)):

@@ -27,9 +27,9 @@ _AMBIGUOUS = re.compile(r"[\\\s\x00-\x20]")  #: where readers of links disagree 
 _OWN = "job"  #: the core's own source: a chain, which leads to nothing that the spec does not have anyway
 
 
-def forbidden_in(jobs: Iterable[Job], allow: Allow) -> list[Problem]:
-    """Return what jobs use that is not allowed, each once, however many jobs share it."""
-    refs: dict[int, tuple[str, MediaRef | SinkRef]] = {}
+def forbidden_in(jobs: Iterable[Job], told: Iterable[SinkRef], allow: Allow) -> list[Problem]:
+    """Return what jobs, and the sinks that are told of events, use that is not allowed, each once."""
+    refs: dict[int, tuple[str, MediaRef | SinkRef]] = {id(ref): ("sink", ref) for ref in told}
     for job in jobs:
         refs |= {id(ref): ("source", ref) for ref in job.media}
         refs |= {id(ref): ("sink", ref) for ref in job.sinks}
