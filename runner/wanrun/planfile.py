@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import re
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from wanrun.changes import changes, facts_of_job
 from wanrun.errors import SettingsError
 from wanrun.ledger import AttemptState
+from wanrun.ledger.backup import check_not_ledger, whole_file
 from wanrun.money import Money
 from wanrun.selection import Selection
 from wanrun.text import one_line, without_queries
@@ -138,20 +139,45 @@ def _as_json(value: Any) -> Any:
 # Writing and reading
 
 
-def write_plan(path: Path, promise: Mapping[str, JSON], *, now: float) -> None:
-    """Write a plan file, for the user alone (0600), since prompts stand in it; raises `SettingsError`."""
+def write_plan(path: Path, promise: Mapping[str, JSON], *, ledger: Path, now: float) -> None:
+    """Write a plan file, whole or not at all and for the user alone (0600), since prompts stand in it.
+
+    Raises `SettingsError` for a place that cannot be, or where there is anything but a plan; `LedgerError` for a disk
+    that cannot be used.
+    """
+    _check_place(path, ledger)
     made_at = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
     plan = {"plan_version": PLAN_VERSION, "made_by": f"wanrun {version('wanrun')}", "made_at": made_at}
+    with whole_file(path, replace=True) as part, part.open("w", encoding="utf-8") as file:
+        json.dump({**plan, "promise": promise}, file, indent=1)
+        file.write("\n")
+
+
+def _check_place(path: Path, ledger: Path) -> None:
+    """Raise `SettingsError` for a place that a plan must not take."""
     try:
-        with open(path, "w", encoding="utf-8", opener=_private) as file:  # Path.open has no opener
-            json.dump({**plan, "promise": promise}, file, indent=1)
-            file.write("\n")
+        check_not_ledger(ledger, path)
+        if not path.parent.is_dir():
+            raise SettingsError(f"{path.parent}: no such folder")
+        if path.exists() and not _gives_way(path):
+            raise SettingsError(f"{path} is there already, and is no plan; name another file")
+    except SettingsError as exc:
+        raise SettingsError(f"{exc} (given by --out)") from None
     except OSError as exc:
         raise SettingsError(f"{path}: {exc.strerror} (given by --out)") from exc
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def _gives_way(path: Path) -> bool:
+    """Say whether what is at a place is a plan, whole or not, or a file without content."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(_START_BYTES)
+    return not start or _START.match(start) is not None
+
+
+_START_BYTES = 1024
+_START = re.compile(rb'\s*{\s*"plan_version"\s*:')
 
 
 def read_plan(path: Path, project: Project) -> Planned:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import stat
@@ -422,6 +423,48 @@ def test_what_is_no_plan_is_refused(project: Project, content: str) -> None:
 
     assert (said.exit_code, said.stdout) == (2, "")
     assert re.fullmatch(r"plan\.json: .*(wanrun plan --out FILE|make it anew)\n", said.stderr), said
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("batch.yaml", id="the spec"),
+        pytest.param("notes.txt", id="somebody's file"),
+        pytest.param("link", id="a link to it"),
+        pytest.param("out", id="a folder"),
+        pytest.param("pipe", id="a pipe"),
+        *(f".wanrun/emulator/ledger.{each}" for each in ("db", "db-journal", "lock")),
+    ],
+)
+def test_a_plan_takes_the_place_of_nothing_but_a_plan(project: Project, name: str) -> None:
+    """A slip of the hand costs no ledger, no spec and nobody's file; nor is a name taken that the ledger needs."""
+    spec = project.spec("one")
+    project.wanrun(spec, *FAST)
+    project.write("notes.txt", '{"mine": 1}')
+    (project.folder / "link").symlink_to("notes.txt")
+    os.mkfifo(project.folder / "pipe")
+    before = {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()}
+
+    said = project.wanrun("plan", spec, "--emulator", "--out", name)
+
+    assert (said.exit_code, said.stdout) == (2, "")
+    assert re.search(rf"{re.escape(name)}:? .*\(given by --out\)\n$", said.stderr), said
+    assert {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o600])
+def test_a_plan_takes_the_place_of_an_older_one(promised: Project, mode: int) -> None:
+    """Whatever that allowed others, prompts are the user's alone; so does a file of no bytes give way."""
+    (promised.folder / "plan.json").chmod(mode)
+    (promised.folder / "empty").touch(mode)
+
+    for name in ("plan.json", "empty"):
+        said = promised.wanrun("plan", promised.spec("one"), "--emulator", "--out", name)
+
+        assert said.exit_code == 0, said
+        assert stat.S_IMODE((promised.folder / name).stat().st_mode) == 0o600
+        assert list(json.loads((promised.folder / name).read_text())["promise"]["jobs"]) == ["batch/one"]
+    assert list(promised.folder.glob(".wanrun-*")) == []
 
 
 @pytest.mark.parametrize("more", [("--only", "one"), ("--only-changed",), ("--limit", "1"), ("--retry-failed",)])

@@ -117,7 +117,13 @@ def test_a_file_that_is_there_stays_unless_it_is_to_give_way(book: Book) -> None
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("no/copy.db", "no such folder"), (".", "is a folder; name a file in it"), ("ledger.db", "is the ledger itself")],
+    [
+        ("no/copy.db", "no such folder"),
+        (".", "is a folder; name a file in it"),
+        ("ledger.db", "is the ledger itself"),
+        ("ledger.db-journal", "is a file of the ledger"),
+        ("ledger.lock", "is a file of the ledger"),
+    ],
 )
 def test_a_place_that_cannot_be_is_said(book: Book, name: str, words: str) -> None:
     """Not even with --force is a ledger copied over itself."""

@@ -61,7 +61,7 @@ def forecast(
     """Say what a run of these specs would do and what that comes to: changes, money, time, and what would stop it.
 
     Otherwise as `plan`; raises `PluginError` when a policy fails, too. A veto is in the result. `plan_file` is written
-    for a run that shall do this or nothing.
+    for a run that shall do this or nothing, and takes the place of nothing but another plan.
     """
     project = open_project(setup or Setup())
     selection = selection or Selection()
@@ -75,7 +75,7 @@ def forecast(
             found = make_forecast(chosen, batch, project, ledger, entries)
             if plan_file is not None:
                 promise = promise_of(found, batch, project, ledger, selection=selection, retry_failed=retry_failed)
-                write_plan(Path(plan_file), promise, now=time.time())
+                write_plan(Path(plan_file), promise, ledger=project.ledger_path, now=time.time())
     return found
 
 

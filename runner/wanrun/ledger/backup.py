@@ -13,6 +13,7 @@ from urllib.parse import quote
 from wanrun.errors import PASSING, ExitCode, LedgerError, SettingsError, disk_advice
 from wanrun.ledger.database import is_open_here, sqlite_errors
 from wanrun.ledger.journal import check_journal
+from wanrun.ledger.lock import lock_file
 from wanrun.ledger.sql import MIGRATIONS
 
 if TYPE_CHECKING:
@@ -95,10 +96,19 @@ def check_place(ledger: Path, to: Path, *, replace: bool) -> None:
         raise SettingsError(f"{to.parent}: no such folder")
     if to.is_dir():
         raise SettingsError(f"{to} is a folder; name a file in it")
-    if to.exists() and to.samefile(ledger):
-        raise SettingsError(f"{to} is the ledger itself; name another file")
+    check_not_ledger(ledger, to)
     if os.path.lexists(to) and not replace:
         raise SettingsError(f"{to} is there already; name another file, or replace it with --force")
+
+
+def check_not_ledger(ledger: Path, to: Path) -> None:
+    """Raise `SettingsError` for a place that is the ledger's, or that of a file it needs beside it, there or not."""
+    if to.exists() and ledger.exists() and to.samefile(ledger):
+        raise SettingsError(f"{to} is the ledger itself; name another file")
+    place, real = to.parent.resolve() / to.name, ledger.resolve()
+    beside = {real, lock_file(real), *(real.with_name(f"{real.name}-{each}") for each in ("journal", "wal", "shm"))}
+    if place in beside or to.resolve() in beside:
+        raise SettingsError(f"{to} is a file of the ledger {ledger}; name another file")
 
 
 def _opened(ledger: Path, patience_seconds: float = PATIENCE_SECONDS) -> sqlite3.Connection:

@@ -30,7 +30,7 @@ class LedgerLock:
 
     def __init__(self, ledger: Path) -> None:
         self._ledger = ledger = ledger.resolve()  # one file has one lock, whatever links lead to it
-        self._path = ledger.with_suffix(".lock") if ledger.suffix == ".db" else ledger.with_name(f"{ledger.name}.lock")
+        self._path = lock_file(ledger)
         self._descriptor: int | None = None
 
     def __enter__(self) -> LedgerLock:
@@ -67,6 +67,11 @@ class LedgerLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def lock_file(ledger: Path) -> Path:
+    """Return where the lock of a ledger is."""
+    return ledger.with_suffix(".lock") if ledger.suffix == ".db" else ledger.with_name(f"{ledger.name}.lock")
 
 
 def _holder(written: bytes) -> str:
