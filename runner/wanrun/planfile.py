@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from datetime import UTC, datetime
@@ -201,16 +202,32 @@ def read_plan(path: Path, project: Project) -> Planned:
 
 
 def _planned(path: Path, promise: Mapping[str, Any], project: Project) -> Planned:
-    chosen = dict(promise["selection"])
-    retry_failed = chosen.pop("retry_failed")
-    for name in ("only", "exclude", "again"):
-        chosen[name] = tuple(map(str, chosen[name]))
-    for part in ("specs", "ledger", "settings", "prices", "jobs"):
+    for part in ("specs", "selection", "ledger", "settings", "prices", "jobs"):
         dict.items(promise[part])
     for job in promise["jobs"].values():
         dict.items(job["facts"])
+    selection, retry_failed = _selected(promise["selection"])
+    if not isinstance(promise.get("obstacles", []), list):
+        raise TypeError("obstacles")
+    if any(b"\0" in os.fsencode(spec) for spec in promise["specs"]):
+        raise ValueError("specs")
     specs = tuple(_from_here(project.settings.root / spec) for spec in promise["specs"])
-    return Planned(path, specs, Selection(**chosen), bool(retry_failed), promise)
+    return Planned(path, specs, selection, retry_failed, promise)
+
+
+def _selected(written: Mapping[str, Any]) -> tuple[Selection, bool]:
+    """Return a selection as it was written, and whether failed jobs are planned anew; raises for any other type."""
+    chosen = dict(written)
+    for name in ("only", "exclude", "tag", "again"):
+        if not isinstance(chosen[name], list) or not all(isinstance(each, str) for each in chosen[name]):
+            raise ValueError(name)
+        chosen[name] = tuple(chosen[name])
+    retry_failed, limit = chosen.pop("retry_failed"), chosen["limit"]
+    if not isinstance(retry_failed, bool) or not isinstance(chosen["only_changed"], bool):
+        raise ValueError("a choice")
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise ValueError("limit")
+    return Selection(**chosen), retry_failed
 
 
 def _from_here(path: Path) -> Path:

@@ -431,7 +431,7 @@ def test_what_is_no_plan_is_refused(project: Project, content: str) -> None:
         pytest.param("batch.yaml", id="the spec"),
         pytest.param("notes.txt", id="somebody's file"),
         pytest.param("link", id="a link to it"),
-        pytest.param("out", id="a folder"),
+        pytest.param(".wanrun", id="a folder"),
         pytest.param("pipe", id="a pipe"),
         *(f".wanrun/emulator/ledger.{each}" for each in ("db", "db-journal", "lock")),
     ],
@@ -465,6 +465,34 @@ def test_a_plan_takes_the_place_of_an_older_one(promised: Project, mode: int) ->
         assert stat.S_IMODE((promised.folder / name).stat().st_mode) == 0o600
         assert list(json.loads((promised.folder / name).read_text())["promise"]["jobs"]) == ["batch/one"]
     assert list(promised.folder.glob(".wanrun-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        pytest.param("selection", "limit", "x", id="a limit of text"),
+        pytest.param("selection", "limit", True, id="a limit that is none"),
+        pytest.param("selection", "limit", -1, id="a limit below one"),
+        pytest.param("selection", "only_changed", "no", id="a choice of text"),
+        pytest.param("selection", "retry_failed", 1, id="a choice of a number"),
+        pytest.param("selection", "only", "one", id="patterns that are none"),
+        pytest.param("selection", "tag", 5, id="tags that are none"),
+        pytest.param("specs", "\0a.yaml", "0", id="a name that no file has"),
+        pytest.param("specs", "\ud800.yaml", "0", id="a name that cannot be written"),
+        pytest.param(None, "obstacles", 3, id="obstacles that are none"),
+        pytest.param(None, "selection", [["limit", 1]], id="a selection that is a list"),
+    ],
+)
+def test_a_damaged_plan_is_said_to_be_damaged(promised: Project, part: str | None, key: str, value: Any) -> None:
+    """Whatever stands in it, in one line."""
+    plan = json.loads((promised.folder / "plan.json").read_text())
+    (plan["promise"][part] if part is not None else plan["promise"])[key] = value
+    promised.write("plan.json", json.dumps(plan))
+
+    said = promised.wanrun("run", "--plan", "plan.json", *FAST)
+
+    assert (said.exit_code, said.stdout) == (2, "")
+    assert said.stderr == "plan.json: the plan is damaged; make it anew\n"
 
 
 @pytest.mark.parametrize("more", [("--only", "one"), ("--only-changed",), ("--limit", "1"), ("--retry-failed",)])
