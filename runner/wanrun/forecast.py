@@ -95,7 +95,7 @@ class Duration:
 class Obstacle:
     """What would keep a run from doing all that is planned."""
 
-    what: str  #: veto, budget, confirmation or place
+    what: str  #: lent, veto, budget, confirmation or place
     words: str
     key: str  #: what stays the same however much was spent meanwhile
     exit_code: ExitCode
@@ -250,6 +250,13 @@ def _durations(jobs: Iterable[JobForecast], project: Project, ledger: Ledger) ->
 
 
 def _obstacles(jobs: Sequence[JobForecast], batch: Batch, project: Project, ledger: Ledger) -> Iterator[Obstacle]:
+    if (lent := ledger.lent) is not None:
+        words = (
+            f"the ledger was {lent.words()}, and is not given back: no run uses it until the file that was handed on "
+            "after that is imported (wanrun ledger import FILE)"
+        )
+        key = f"the ledger was {lent.words()}"
+        yield Obstacle(what="lent", words=words, key=key, exit_code=ExitCode.ATTENTION)
     for job in jobs:
         for plugin, objection in job.objections:
             if objection.veto:
