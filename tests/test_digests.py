@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import mmap
 import os
 import shutil
 import stat
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from wanrun import Identity, MediaRef, Position
-from wanrun.digests import FILE_NAME, TICK_NS, Digests
+from wanrun.digests import FILE_NAME, REST_NS, TICK_NS, Digests
 
 
 def later() -> int:
@@ -101,6 +103,43 @@ def test_a_file_that_was_written_just_now_is_not_trusted(clips: Clips) -> None:
 
     assert clips.reads == ["a.mp4"] * 2
     assert not clips.kept.exists()
+
+
+def test_a_file_that_is_written_through_a_mapping_is_read_again(clips: Clips) -> None:
+    """The system notes the time of a page's first change alone, until the page has been written to disk."""
+    path = clips.folder / "a.mp4"
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 5) as mapped:
+        mapped[:5] = b"other"
+        first = clips.look()
+        while _clock_of(clips.folder) <= path.stat().st_mtime_ns:
+            pass
+        mapped[:5] = b"third"
+
+        assert clips.look() != first
+        assert clips.reads == ["a.mp4"] * 2
+
+
+def _clock_of(folder: Path) -> int:
+    """Return what the file system's clock says now."""
+    (folder / "clock").write_bytes(b"")
+    (folder / "clock").touch()
+    return (folder / "clock").stat().st_mtime_ns
+
+
+def test_what_cannot_be_written_out_must_have_been_left_alone_for_longer(
+    clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as it takes the system to write out what is mapped."""
+
+    def refuse(_descriptor: int) -> None:
+        raise OSError(errno.EBADF, "not here")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    clips.look(now_ns=lambda: time.time_ns() + REST_NS // 2)
+    assert not clips.kept.exists()
+
+    clips.look(now_ns=lambda: time.time_ns() + 2 * REST_NS)
+    assert clips.kept.exists()
 
 
 def test_a_file_of_the_future_is_not_trusted(clips: Clips) -> None:

@@ -1,8 +1,10 @@
 """What local files are, remembered from command to command, so that a large clip is hashed once and not at every plan.
 
 A file is taken for what it was while its size, inode and both times are the same, and if it had not been touched just
-before it was read: what is written twice within one tick of a file system's clock looks the same both times. Losing the
-file that this is kept in, or damaging it, costs nothing but hashing again; so does a writer that comes between.
+before it was read: what is written twice within one tick of a file system's clock looks the same both times. So does
+what is written twice through a mapping (mmap), until the system has written its page out; that is asked for first.
+Losing the file that this is kept in, or damaging it, costs nothing but hashing again; so does a writer that comes
+between.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import time
 from contextlib import suppress
 from dataclasses import astuple, dataclass
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 FILE_NAME = "digests.json"  #: in wanrun's own folder
 TICK_NS = 2_000_000_000  #: the coarsest tick of a file system's clock that is in use
+REST_NS = 60_000_000_000  #: in which a system writes out what is mapped, where that cannot be asked for
 MAX_FILES = 200_000  #: remembered; of more, those noted last
 MAX_BYTES = 256 * 1024 * 1024  #: of the file they are kept in; what is larger is none of ours
 
@@ -69,8 +73,9 @@ class Digests:
         known = self._new.get(name) or self._read().get(name)
         if known is not None and before is not None and known.is_of(before):
             return Identity(known.key, known.size, known.mime)
+        rest_ns = TICK_NS if before is not None and _is_written_out(path, before) else REST_NS
         identity = identify()
-        if before is not None and identity.bytes == before.st_size and _is_settled(before, began_ns):
+        if before is not None and identity.bytes == before.st_size and _is_settled(before, began_ns, rest_ns):
             found = _Known.of(before, identity)
             if (after := _entry(path)) is not None and found.is_of(after):
                 self._new[name] = found
@@ -108,9 +113,24 @@ def _entry(path: Path) -> os.stat_result | None:
         return None  # whoever reads it says what is wrong
 
 
-def _is_settled(entry: os.stat_result, began_ns: int) -> bool:
+def _is_written_out(path: Path, entry: os.stat_result) -> bool:
+    """Write out what is mapped of a file, so that its next change gets a time of its own; say whether that was done."""
+    if not stat.S_ISREG(entry.st_mode):
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _is_settled(entry: os.stat_result, began_ns: int, rest_ns: int) -> bool:
     """Say whether a change of the file after it was read will show in its times."""
-    return began_ns - max(entry.st_mtime_ns, entry.st_ctime_ns) > TICK_NS
+    return began_ns - max(entry.st_mtime_ns, entry.st_ctime_ns) > rest_ns
 
 
 # The file: a line that says what it is and what it must hash to, then rows as JSON. One bit that is wrong would make
