@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -247,6 +248,7 @@ def test_a_newer_file_takes_the_older_ledgers_place(project: Project) -> None:
     same = project.wanrun(*IMPORT, "new.jsonl")
 
     assert (newer.exit_code, newer.json["was"]) == (0, "newer"), newer
+    assert newer.json["kept"] == f"{project.folder}/{STATE}/ledger-before-import.db"
     assert same.stdout.startswith(f"{LEDGER}: known already; 2 done; as of")
     assert contents(project.folder / STATE) == before
     assert (project.wanrun(spec, *FAST).exit_code, tasks_made(project)) == (0, 2)
@@ -401,6 +403,24 @@ def test_a_file_made_while_a_run_goes_on_is_lent_to_that_run(project: Project) -
     assert (lend.exit_code, over.exit_code) == (3, 3)
     assert taken.exit_code == 0, taken
     assert (run.exit_code, tasks_made(project)) == (1, before), run
+
+
+def test_a_file_that_cannot_be_read_as_a_ledger_changes_nothing(project: Project) -> None:
+    """Its checksum is right, and one of its rows is none of wanrun's."""
+    spec = forked(project)
+    project.wanrun(*EXPORT, "new.jsonl")
+    lines = (project.folder / "new.jsonl").read_bytes().replace(b'"fetched"', b'"archived"').splitlines(keepends=True)
+    seal = json.loads(lines[-1]) | {"sha256": hashlib.sha256(b"".join(lines[:-1])).hexdigest()}
+    (project.folder / "new.jsonl").write_bytes(b"".join(lines[:-1]) + json.dumps(seal).encode() + b"\n")
+    before = contents(project.folder / STATE)
+
+    said = project.wanrun(*IMPORT, "new.jsonl")
+
+    assert said.exit_code == 2, said
+    assert said.stderr.startswith("new.jsonl: it is damaged (rows that cannot be read: ValueError: 'archived' is not")
+    assert said.stderr.endswith("; nothing was changed\n")
+    assert contents(project.folder / STATE) == before
+    assert (project.wanrun(spec, *FAST).exit_code, tasks_made(project)) == (0, 2)
 
 
 # A ledger is required

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,6 +153,10 @@ BAD = {
     "no columns": (HEAD + b'{"table":"meta"}\n', "it is damaged"),
     "another value": (HEAD + b'{"table":"meta","columns":["key","value"]}\n["a",{}]\n', "it is damaged"),
     "a number too large": (HEAD + b'{"table":"meta","columns":["key","value"]}\n["a",1%s]\n' % (b"0" * 30), "damaged"),
+    "no time at all": (b'{"wanrun_ledger": 1, "tables": 1, "made_at": NaN}\n', "its first line is none of wanrun's"),
+    "no time of ours": (b'{"wanrun_ledger": 1, "tables": 1, "made_at": 1e300}\n', "its first line is none of wanrun's"),
+    "true for a time": (b'{"wanrun_ledger": 1, "tables": 1, "made_at": true}\n', "its first line is none of wanrun's"),
+    "true for tables": (b'{"wanrun_ledger": 1, "tables": true, "made_at": 1}\n', "its first line is none of wanrun's"),
     "no checksum": (HEAD + b'{"rows":0,"sha256":""}\n', "its checksum is another one"),
 }
 
@@ -178,6 +183,55 @@ def test_a_file_that_was_changed_or_cut_is_refused(book: Book) -> None:
     for broken in (changed, content[:-20], *(b"".join(lines[:count]) for count in range(0, len(lines), 5))):
         with pytest.raises(SettingsError):
             read(broken)
+
+
+ODD = {
+    "a state that there is not": "UPDATE attempts SET state = 'archived' WHERE state = 'fetched'",
+    "words for a time": "UPDATE attempts SET intended_at = 'abc' WHERE state = 'in_flight'",
+    "a time beyond all": "UPDATE attempts SET intended_at = 1e300 WHERE state = 'in_flight'",
+    "an endless time": "UPDATE attempts SET ended_at = 9e999 WHERE state = 'fetched'",
+    "a clock beyond all": "UPDATE attempts SET skew_seconds = -1e300 WHERE state = 'in_flight'",
+    "words for a number": "UPDATE attempts SET artifact_bytes = 'many' WHERE state = 'fetched'",
+    "half a number": "UPDATE attempts SET tries = 1.5",
+    "a result without a file": "UPDATE attempts SET artifact_sha256 = NULL WHERE state = 'fetched'",
+    "a result elsewhere": "UPDATE attempts SET artifact_sha256 = '../' || artifact_sha256 WHERE state = 'fetched'",
+    "a result without a size": "UPDATE attempts SET artifact_bytes = NULL WHERE state = 'fetched'",
+    "a result without a name": "UPDATE attempts SET artifact_suffix = char(0) WHERE state = 'fetched'",
+    "no usage": "UPDATE attempts SET usage = '{}' WHERE state = 'fetched'",
+    "no JSON": "UPDATE attempts SET usage = 'x' WHERE state = 'fetched'",
+    "evidence of no kind": "UPDATE attempts SET evidence = '[1]' WHERE state = 'held'",
+    "evidence without tasks": """UPDATE attempts SET evidence = '{"candidates":[{}]}' WHERE state = 'held'""",
+    "asked for nothing": "UPDATE attempts SET asked = '[]' WHERE state = 'unsure'",
+    "deliveries at no time": "UPDATE deliveries SET at = 'noon'",
+    "wanted at no time": "UPDATE entries SET wanted_at = 'noon'",
+    "events of no kind": "UPDATE events SET data = 'x'",
+    "events with a list": "UPDATE events SET data = '[]'",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_rows_that_wanrun_could_not_go_on_with_are_refused(name: str, book: Book) -> None:
+    """Though its checksum is right: a ledger that cannot be read knows of nothing that is paid."""
+    fill(book)
+    with closing(snapshot(book.path)) as tables:
+        assert tables.execute(ODD[name]).rowcount > 0
+        content = b"".join(lines_of(tables, now=NOW))
+
+    with pytest.raises(SettingsError, match=r"^ledger\.jsonl: it is damaged \(.+\); nothing was changed$"):
+        read(content)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["{", "[]", "{}", '{"to":1,"at":"x"}', '{"to":"me","at":"x"}', '{"to":"me","at":1e300}', '{"to":"me","at":NaN}'],
+)
+def test_a_file_that_does_not_say_whom_it_is_lent_to_is_refused(written: str) -> None:
+    """It may be lent, so nobody may run with it."""
+    lines = [HEAD, b'{"table":"meta","columns":["key","value"]}\n', json.dumps(["lent", written]).encode() + b"\n"]
+    seal = {"rows": 1, "sha256": sha256(b"".join(lines)).hexdigest()}
+
+    with pytest.raises(SettingsError, match="it is damaged"):
+        read(b"".join([*lines, json.dumps(seal).encode() + b"\n"]))
 
 
 def test_rows_of_jobs_that_are_not_there_are_refused(book: Book) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import sys
 import time
@@ -16,6 +17,7 @@ from wanrun.errors import LedgerBusy, LedgerError, SettingsError
 from wanrun.ledger import RESULT_LIFE_SECONDS, AttemptState, Ledger, LedgerLock
 from wanrun.ledger.backup import back_up, check_place, snapshot, whole_file, write_copy
 from wanrun.ledger.compare import Difference, Relation, compare, tasks_of
+from wanrun.ledger.intact import as_ledger
 from wanrun.ledger.lending import Lent, not_given_back
 from wanrun.ledger.portable import Portable, account_in, digest_of, lent_in, lines_of, migrate, read_portable
 from wanrun.ledger.store import SERVICE, account_words
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 STANDARD = "-"  #: in place of a file: standard output, or input
 PACKED = ".gz"  #: how the name of a file ends that is to be packed
+BEFORE = "before-import"  #: marks the ledger that gave way last to a file that knows all of it
 MOST_NAMED = 20  #: of what one ledger knows and another does not
 
 
@@ -158,10 +161,10 @@ def _print(lines: Iterable[bytes]) -> int:
 def import_ledger(file: str | PathLike[str], setup: Setup | None = None, *, replace: str | None = None) -> Imported:
     """Take a file that `export_ledger` has written as the ledger, in one step, unless the ledger here knows more.
 
-    `replace` names the state of the ledger here that is to give way all the same, as the refusal names it; it is kept
-    beside the new one. Raises `SettingsError` for a file that is none, belongs to another service, or is older than
-    the ledger here or has diverged from it, with the difference; `LedgerBusy` while a run uses the ledger; and
-    `LedgerError`. In each case nothing was changed.
+    `replace` names the state of the ledger here that is to give way all the same, as the refusal names it. A ledger
+    that gives way is kept beside the new one. Raises `SettingsError` for a file that is none, belongs to another
+    service, or is older than the ledger here or has diverged from it, with the difference; `LedgerBusy` while a run
+    uses the ledger; and `LedgerError`. In each case nothing was changed.
     """
     project = open_project(setup or Setup())
     path, name = project.ledger_path, "standard input" if str(file) == STANDARD else str(file)
@@ -182,26 +185,28 @@ def _read(file: str | PathLike[str], name: str) -> Portable:
 
 
 def _take(portable: Portable, name: str, project: Project, replace: str | None) -> Imported:
-    path, kept, forgotten = project.ledger_path, None, {}
+    path, relation, kept, forgotten = project.ledger_path, None, None, {}
+    imported = _imported(portable, portable.tables, project)  # while nothing is changed yet
     if not _is_there(path):
         _check_account(portable, None, name, project)
         check_no_journal(path)
-        relation = None
     else:
         with closing(snapshot(path)) as here:
             migrate(here, str(path))
             _check_account(portable, account_in(here), name, project)
             difference = compare(here, portable.tables)
             relation = difference.relation
+            if relation is Relation.SAME and portable.lent == lent_in(here):
+                return dataclasses.replace(_imported(portable, here, project), relation=relation)
             if relation in (Relation.OLDER, Relation.DIVERGED):
                 state = digest_of(here)
                 if replace != state:
                     raise _refusal(difference, name, path, state, replace)
                 kept, forgotten = _kept(path, state), tasks_of(difference.here)
-            elif relation is Relation.SAME and portable.lent == lent_in(here):
-                return _imported(portable, project, relation, kept, forgotten)
+            else:
+                kept = _kept(path, BEFORE)
     write_copy(portable.tables.backup, path, replace=True)
-    return _imported(portable, project, relation, kept, forgotten)
+    return dataclasses.replace(imported, relation=relation, kept=kept, forgotten=forgotten)
 
 
 def _is_there(path: Path) -> bool:
@@ -243,34 +248,28 @@ def _named(known: Sequence[Known]) -> list[str]:
     return [f"  {each.job}: {each.what}" for each in known[:MOST_NAMED]] + ([f"  and {more} more"] if more > 0 else [])
 
 
-def _kept(path: Path, state: str) -> Path:
-    """Copy the ledger that is about to give way, beside it, and return where."""
-    kept = path.with_name(f"{path.stem}-{state}{path.suffix}")
+def _kept(path: Path, mark: str) -> Path:
+    """Copy the ledger that is about to give way, beside it, with a mark in its name, and return where."""
+    kept = path.with_name(f"{path.stem}-{mark}{path.suffix}")
     back_up(path, kept, replace=True)
     return kept
 
 
-def _imported(
-    portable: Portable,
-    project: Project,
-    relation: Relation | None,
-    kept: Path | None,
-    forgotten: Mapping[str, Sequence[str]],
-) -> Imported:
+def _imported(portable: Portable, tables: sqlite3.Connection, project: Project) -> Imported:
+    """Return what is said of an import that leaves these tables as the ledger."""
     now = time.time()
-    with Ledger.open(project.ledger_path, now=time.time) as ledger:
-        entries, lent = [entry for entry in ledger.entries() if entry.attempts], ledger.lent
+    with as_ledger(tables) as ledger:
+        entries = [entry for entry in ledger.entries() if entry.attempts]
     flying = [entry.attempt.gone_at for entry in entries if entry.attempt is not None]
     return Imported(
         ledger=project.ledger_path,
-        relation=relation,
+        relation=None,
         made_at=portable.made_at,
         states=Counter(standing(entry, None)[0] for entry in entries),
         missing=tuple(_missing(entries, project, now)),
         gone_at=min((at for at in flying if at is not None), default=None),
-        lent=lent,
-        kept=kept,
-        forgotten=forgotten,
+        lent=lent_in(tables),
+        forgotten={},
     )
 
 

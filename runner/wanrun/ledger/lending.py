@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from wanrun.errors import ExitCode, LedgerError, SettingsError
 from wanrun.ledger.database import Database
+from wanrun.ledger.times import is_time
 
 KEY = "lent"  #: in the table `meta`
 
@@ -70,5 +71,8 @@ def not_given_back(name: str, lent: Lent) -> LedgerError:
 
 
 def lent_from(written: str) -> Lent:
-    """Return what `Lent.written` has written."""
-    return Lent(**json.loads(written))
+    """Return what `Lent.written` has written; raises `ValueError` or `TypeError` for anything else."""
+    lent = Lent(**json.loads(written))
+    if not isinstance(lent.to, str) or not is_time(lent.at):
+        raise ValueError(f"it does not say whom it is lent to: {written:.80}")
+    return lent

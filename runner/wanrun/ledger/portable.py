@@ -25,8 +25,10 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from wanrun.errors import SettingsError
 from wanrun.ledger.backup import faults_in
 from wanrun.ledger.database import sqlite_errors
+from wanrun.ledger.intact import check_rows
 from wanrun.ledger.lending import KEY, Lent, lent_from
 from wanrun.ledger.sql import MIGRATIONS
+from wanrun.ledger.times import is_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +84,7 @@ def digest_of(tables: sqlite3.Connection) -> str:
 
 
 def read_portable(file: IO[bytes], name: str) -> Portable:
-    """Read a ledger from a file; raises `SettingsError` for one that is none, or not whole, and names what is wrong."""
+    """Read a ledger from a file; raises `SettingsError`, naming what is wrong, unless it is whole and can be read."""
     try:
         reader = _Reader(_unpacked(file), name)
         tables = sqlite3.connect(":memory:", isolation_level=None)
@@ -178,18 +180,19 @@ class _Reader:
             raise SettingsError(f"{self._name}: it is damaged ({faults[0]}); nothing was changed")
         migrate(tables, self._name)
         try:
+            check_rows(tables)
             return Portable(tables, head["made_at"], account_in(tables), lent_in(tables))
         except (ValueError, TypeError) as exc:
             raise SettingsError(f"{self._name}: it is damaged ({exc}); nothing was changed") from exc
 
     def _head(self) -> dict[str, Any]:
         head = self._next()
-        if not isinstance(head, dict) or not isinstance(head.get("wanrun_ledger"), int):
+        if not isinstance(head, dict) or type(head.get("wanrun_ledger")) is not int:
             raise SettingsError(f"{self._name} is no ledger that wanrun has exported")
         tables, made_at = head.get("tables"), head.get("made_at")
         if head["wanrun_ledger"] > FORMAT or not isinstance(tables, int) or tables > len(MIGRATIONS):
             raise SettingsError(f"{self._name} was written by a newer wanrun; use that one")
-        if tables < 1 or not isinstance(made_at, int | float):
+        if isinstance(tables, bool) or tables < 1 or not is_time(made_at):
             raise SettingsError(f"{self._name}: its first line is none of wanrun's")
         return head
 
