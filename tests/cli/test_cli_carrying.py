@@ -405,6 +405,63 @@ def test_a_file_made_while_a_run_goes_on_is_lent_to_that_run(project: Project) -
     assert (run.exit_code, tasks_made(project)) == (1, before), run
 
 
+@pytest.mark.parametrize("more", [False, True], ids=["same", "newer"])
+def test_a_file_from_before_it_was_lent_does_not_give_a_ledger_back(project: Project, more: bool) -> None:
+    """Whatever it knows: what the borrower pays for is not in it. Nor is a loan undone by one before it."""
+    spec = forked(project)
+    if not more:
+        move_away(project)
+        project.wanrun(*IMPORT, "old.jsonl")
+    project.wanrun(*EXPORT, "first.jsonl", "--lent-to", "job 6")
+    project.wanrun(*EXPORT, "before.jsonl")
+    if more:
+        move_away(project)
+        project.wanrun(*IMPORT, "old.jsonl")
+    project.wanrun(*EXPORT, "lent.jsonl", "--lent-to", "job 7")
+    project.wanrun(*IMPORT, "lent.jsonl")
+    before = contents(project.folder / STATE)
+
+    said = project.wanrun(*IMPORT, "before.jsonl")
+    first = project.wanrun(*IMPORT, "first.jsonl")
+    after = contents(project.folder / STATE)
+    run = project.wanrun(spec, *FAST)
+    reclaimed = project.wanrun("ledger", "reclaim", "job 7", "--emulator")
+    taken = project.wanrun(*IMPORT, "before.jsonl", "--format", "json")
+
+    assert said.exit_code == 2, said
+    assert said.stderr.startswith(
+        "before.jsonl was written before the ledger here was lent, so it does not give it back; nothing was changed\n"
+        f"{project.folder}/{LEDGER} was lent to job 7 at 20"
+    )
+    assert said.stderr.endswith('and then: wanrun ledger reclaim "job 7"\n')
+    if more:
+        assert first.exit_code == 2
+        assert first.stderr.startswith("first.jsonl was lent before the ledger here was lent"), first
+    else:
+        assert first.exit_code == 0
+        assert ("known already" in first.stdout, "it is lent to job 7 at 20" in first.stdout) == (True, True), first
+    assert after == before
+    assert (run.exit_code, tasks_made(project)) == (1, 2), run
+    assert reclaimed.exit_code == 0, reclaimed
+    assert (taken.json["was"], taken.json["lent_to"]) == ("newer" if more else "same", None)
+
+
+def test_who_gives_up_what_a_lent_ledger_knows_does_not_give_up_that_it_is_lent(project: Project) -> None:
+    """An older file is refused without the state that would have to be named."""
+    forked(project)
+    project.wanrun(*EXPORT, "lent.jsonl", "--lent-to", "job 7")
+    state = project.wanrun(*IMPORT, "old.jsonl").stderr.split()[-1]
+    project.wanrun(*IMPORT, "lent.jsonl")
+
+    said = project.wanrun(*IMPORT, "old.jsonl")
+    forced = project.wanrun(*IMPORT, "old.jsonl", "--replace", state)
+
+    assert len(state) == 12
+    assert (said.exit_code, "--replace" in said.stderr) == (2, False), said
+    assert "old.jsonl was written before the ledger here was lent" in said.stderr
+    assert forced == said
+
+
 def test_a_file_that_cannot_be_read_as_a_ledger_changes_nothing(project: Project) -> None:
     """Its checksum is right, and one of its rows is none of wanrun's."""
     spec = forked(project)

@@ -163,8 +163,8 @@ def import_ledger(file: str | PathLike[str], setup: Setup | None = None, *, repl
 
     `replace` names the state of the ledger here that is to give way all the same, as the refusal names it. A ledger
     that gives way is kept beside the new one. Raises `SettingsError` for a file that is none, belongs to another
-    service, or is older than the ledger here or has diverged from it, with the difference; `LedgerBusy` while a run
-    uses the ledger; and `LedgerError`. In each case nothing was changed.
+    service, was written before the ledger here was lent, or is older than it or has diverged from it, with the
+    difference; `LedgerBusy` while a run uses the ledger; and `LedgerError`. In each case nothing was changed.
     """
     project = open_project(setup or Setup())
     path, name = project.ledger_path, "standard input" if str(file) == STANDARD else str(file)
@@ -194,10 +194,11 @@ def _take(portable: Portable, name: str, project: Project, replace: str | None) 
         with closing(snapshot(path)) as here:
             migrate(here, str(path))
             _check_account(portable, account_in(here), name, project)
-            difference = compare(here, portable.tables)
+            difference, lent = compare(here, portable.tables), lent_in(here)
             relation = difference.relation
-            if relation is Relation.SAME and portable.lent == lent_in(here):
+            if relation is Relation.SAME and _knows_no_more(portable, lent):
                 return dataclasses.replace(_imported(portable, here, project), relation=relation)
+            _check_lent(portable, lent, name, path)
             if relation in (Relation.OLDER, Relation.DIVERGED):
                 state = digest_of(here)
                 if replace != state:
@@ -207,6 +208,28 @@ def _take(portable: Portable, name: str, project: Project, replace: str | None) 
                 kept = _kept(path, BEFORE)
     write_copy(portable.tables.backup, path, replace=True)
     return dataclasses.replace(imported, relation=relation, kept=kept, forgotten=forgotten)
+
+
+def _knows_no_more(portable: Portable, lent: Lent | None) -> bool:
+    """Say whether a file with the same tasks and deliveries also says nothing new of whom the ledger is lent to."""
+    if portable.lent is None or lent is None:
+        return portable.lent == lent
+    return portable.lent.at <= lent.at
+
+
+def _check_lent(portable: Portable, lent: Lent | None, name: str, path: Path) -> None:
+    """Raise `SettingsError` for a file from before the ledger here was lent: it would be lent no more, or to another.
+
+    What the borrower has paid for since is in no such file.
+    """
+    if lent is None or portable.lent == lent:
+        return
+    at = portable.made_at if portable.lent is None else portable.lent.at
+    if at <= lent.at:
+        raise SettingsError(
+            f"{name} was {'written' if portable.lent is None else 'lent'} before the ledger here was lent, so it does "
+            f"not give it back; nothing was changed\n{not_given_back(str(path), lent)}"
+        )
 
 
 def _is_there(path: Path) -> bool:

@@ -75,8 +75,9 @@ def import_(file: str, replace: str | None, form: str, **options: Any) -> int:
     """Take FILE, written by `wanrun ledger export`, as the ledger here, in one step.
 
     A file that is older than the ledger here, or has diverged from it, is refused with what it does not know, and so
-    is one of another service. A ledger that gives way is kept beside the new one. What is said about results: which
-    are not in the artifact store here, whether anything needs them, and until when the service has them.
+    is one of another service, and one from before the ledger here was lent. A ledger that gives way is kept beside the
+    new one. What is said about results: which are not in the artifact store here, whether anything needs them, and
+    until when the service has them.
     """
     setup = make_setup(options)
     made = api.import_ledger(file, setup, replace=replace)
