@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -469,13 +470,17 @@ def test_a_file_that_cannot_be_read_as_a_ledger_changes_nothing(project: Project
     lines = (project.folder / "new.jsonl").read_bytes().replace(b'"fetched"', b'"archived"').splitlines(keepends=True)
     seal = json.loads(lines[-1]) | {"sha256": hashlib.sha256(b"".join(lines[:-1])).hexdigest()}
     (project.folder / "new.jsonl").write_bytes(b"".join(lines[:-1]) + json.dumps(seal).encode() + b"\n")
+    project.write("new.jsonl.gz", "")
+    (project.folder / "new.jsonl.gz").write_bytes(gzip.compress(b"".join(lines))[:10] + b"\xff" * 100)
     before = contents(project.folder / STATE)
 
     said = project.wanrun(*IMPORT, "new.jsonl")
+    packed = project.wanrun(*IMPORT, "new.jsonl.gz")
 
-    assert said.exit_code == 2, said
+    assert said.exit_code == packed.exit_code == 2, said
     assert said.stderr.startswith("new.jsonl: it is damaged (rows that cannot be read: ValueError: 'archived' is not")
     assert said.stderr.endswith("; nothing was changed\n")
+    assert packed.stderr.startswith("new.jsonl.gz: it cannot be read (Error -3 while decompressing"), packed
     assert contents(project.folder / STATE) == before
     assert (project.wanrun(spec, *FAST).exit_code, tasks_made(project)) == (0, 2)
 

@@ -185,6 +185,19 @@ def test_a_file_that_was_changed_or_cut_is_refused(book: Book) -> None:
             read(broken)
 
 
+@pytest.mark.parametrize("at", [10, 11, 20, 60, 200, 400])
+def test_a_packed_file_that_is_damaged_is_refused(at: int, book: Book) -> None:
+    """Wherever a byte is another one, or the rest is missing."""
+    fill(book)
+    packed = bytearray(gzip.compress(exported(book.path), mtime=0))
+    cut = bytes(packed[:at])
+    packed[at] ^= 0xFF
+
+    for broken in (bytes(packed), cut):
+        with pytest.raises(SettingsError, match=r"ledger\.jsonl"):
+            read(broken)
+
+
 ODD = {
     "a state that there is not": "UPDATE attempts SET state = 'archived' WHERE state = 'fetched'",
     "words for a time": "UPDATE attempts SET intended_at = 'abc' WHERE state = 'in_flight'",

@@ -18,6 +18,7 @@ import json
 import math
 import re
 import sqlite3
+import zlib
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -93,7 +94,7 @@ def read_portable(file: IO[bytes], name: str) -> Portable:
         except BaseException:
             tables.close()
             raise
-    except (OSError, EOFError) as exc:
+    except (OSError, EOFError, zlib.error) as exc:
         raise SettingsError(f"{name}: it cannot be read ({exc})") from exc
 
 
