@@ -126,6 +126,40 @@ def test_what_was_made_is_not_made_again(tmp_path: Path) -> None:
     assert {each.suffix for each in film.parent.iterdir()} == {".mp4"}
 
 
+@pytest.mark.parametrize("how", ["another clip", "no clip", "a link", "cut short"])
+def test_what_others_put_in_its_place_is_made_again(tmp_path: Path, how: str) -> None:
+    """A job is paid for what was made of its own file, whatever stands under that name."""
+    path = make_video(tmp_path / "a.mp4", seconds=3, size=(480, 160))
+    film = made(path)
+    before = film.read_bytes()
+    theirs = make_video(tmp_path / "theirs.mp4", seconds=3)
+    if how == "a link":
+        film.unlink()
+        film.symlink_to(theirs)
+    else:
+        film.write_bytes({"another clip": theirs.read_bytes(), "no clip": b"words"}.get(how, before[:-1]))
+
+    again = made(path)
+
+    assert (again, again.is_symlink(), again.read_bytes()) == (film, False, before)
+    assert probe(theirs).seconds == pytest.approx(3, abs=0.1)
+
+
+def test_a_folder_that_leads_elsewhere_is_not_used(tmp_path: Path) -> None:
+    """Nothing is read, written or removed where a link leads."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (tmp_path / "fitted").symlink_to(theirs)
+    left = theirs / f"{'0' * 16}-{'a' * 8}.part"
+    left.touch()
+    os.utime(left, (0, 0))
+
+    with pytest.raises(SourceError, match=r"fitted is a link; what is made is kept in a folder that leads nowhere "):
+        made(make_video(tmp_path / "a.mp4", seconds=3, size=(480, 160)))
+
+    assert list(theirs.iterdir()) == [left]
+
+
 def test_what_fits_is_taken_as_it_is(tmp_path: Path) -> None:
     """Nothing is decoded, and nothing kept."""
     path = make_video(tmp_path / "a.mp4", seconds=3)
@@ -244,17 +278,18 @@ def test_nobody_waits_for_it_when_the_run_ends(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_run_left_is_removed_later(tmp_path: Path) -> None:
-    """But not what another run is just making."""
+    """But not what another run is just making, and not what is none of ours."""
     shelf = tmp_path / "fitted"
     shelf.mkdir()
-    for name, age in (("old.part", 3600), ("young.part", 60)):
+    old, young = f"{'0' * 16}-{'a' * 8}.part", f"{'0' * 16}-{'b' * 8}.part"
+    for name, age in ((old, 3600), (young, 60), ("theirs.part", 3600)):
         (shelf / name).touch()
         at = (shelf / name).stat().st_mtime - age
         os.utime(shelf / name, (at, at))
 
     made(make_video(tmp_path / "a.mp4", seconds=3, size=(480, 160)))
 
-    assert [each.name for each in shelf.glob("*.part")] == ["young.part"]
+    assert {each.name for each in shelf.glob("*.part")} == {young, "theirs.part"}
 
 
 def test_the_process_knows_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,8 @@
 
 A file is made in a process of its own (`child`), which has no secrets, little memory and a deadline, and gets its
 name here in one step once it is whole. Its name says what it was made of: the digest of the bytes, the wish and the
-limits. The folder may be emptied at any time; what is needed again is made again.
+limits; and what it is: its own digest, so that a file that others have changed or put here is never taken for it. The
+folder may be emptied at any time; what is needed again is made again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -39,6 +42,7 @@ DEADLINE_SECONDS = 900.0  #: ten seconds of the largest pictures take some minut
 LOOK_SECONDS = 0.2  #: between two looks whether the process is to be given up
 WORDS_CHARACTERS = 300  #: of what the process says went wrong
 _PART = ".part"
+_LEFT = re.compile(rf"[0-9a-f]{{16}}-[0-9a-f]{{8}}{re.escape(_PART)}")  #: what a run names what it is just making
 
 #: What the process gets of our environment: how to find Python and its libraries, and where temporary files go.
 _PYTHON = ("PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
@@ -81,9 +85,10 @@ class Shelf:
         """
         name = name or str(path)
         stem = digest({"of": key, "asked": fitting.key, "limits": _figures(limits)})
-        for suffix in SUFFIXES.values():
-            if (known := self._folder / f"{stem}{suffix}").is_file():
-                return known
+        if self._folder.is_symlink():
+            raise SourceError(f"{self._folder} is a link; what is made is kept in a folder that leads nowhere else")
+        if (known := self._known(stem)) is not None:
+            return known
         try:
             recipe = recipe_for(probe(path), limits, fitting)
         except (ProbeError, Unfit) as exc:
@@ -98,7 +103,17 @@ class Shelf:
             except _Failed as exc:
                 raise SourceError(f"{name} cannot be {recipe}: {one_line(str(exc))[:WORDS_CHARACTERS]}") from exc
             _check_bytes(path, key, name)
-            return _shelved(part, self._folder / f"{stem}{SUFFIXES[made_format]}")
+            return _shelved(part, self._folder / f"{stem}-{checksum(part)}{SUFFIXES[made_format]}")
+
+    def _known(self, stem: str) -> Path | None:
+        """Return what was made before, if it still is what it was; drops what is not, to have it made again."""
+        for path in sorted(self._folder.glob(f"{stem}-*")):
+            if path.suffix not in SUFFIXES.values():
+                continue
+            if stat.S_ISREG(path.lstat().st_mode) and path.stem == f"{stem}-{checksum(path)}":
+                return path
+            path.unlink(missing_ok=True)
+        return None
 
     @contextmanager
     def _part(self, stem: str) -> Iterator[Path]:
@@ -114,7 +129,7 @@ class Shelf:
         """Remove what killed runs left behind; what is being made beside this one is younger."""
         for left in self._folder.glob(f"*{_PART}"):
             with suppress(OSError):
-                if time.time() - left.stat().st_mtime > 2 * self._deadline_seconds:
+                if _LEFT.fullmatch(left.name) and time.time() - left.lstat().st_mtime > 2 * self._deadline_seconds:
                     left.unlink()
 
     def _make(self, path: Path, part: Path, recipe: Recipe, is_given_up: Callable[[], bool]) -> str:
