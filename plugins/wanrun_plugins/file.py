@@ -87,9 +87,12 @@ class FileSource:
         """Return a `data:` URL for a small picture that is not the video to edit, else upload the file."""
         path = _path(ref)
         identity = ctx.identity  # not read again: what is sent is compared with it
-        if self.fitting(ref) is not None:
-            path = await ctx.fitted(path)
-            identity = await ctx.to_thread(self._digests.identity, path, _named(ref))
+        if (fitting := self.fitting(ref)) is not None:
+            made = await ctx.fitted(path)
+            if made == path:  # it fits as it is: held against what the plan has seen, as any other file
+                identity = replace(identity, key=identity.key.removeprefix(f"{fitting.key}:"))
+            else:
+                path, identity = made, await ctx.to_thread(self._digests.identity, made, _named(ref))
         if ref.type != "video" and _inlined_length(identity) <= ctx.inline_bytes_left:
             return MediaUrl(await ctx.to_thread(_data_url, path, _named(ref), identity))
         return await ctx.upload(path, key=identity.key, mime=str(identity.mime))

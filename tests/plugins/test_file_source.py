@@ -253,3 +253,29 @@ async def test_what_was_made_is_uploaded_as_what_it_is(tmp_path: Path) -> None:
     await FileSource().prepare(fitted_ref(trim="0-3"), lent)
 
     assert lent.uploads == [(film, digest(film), "video/mp4")]
+
+
+@dataclass
+class AsItIs(Lent):
+    """Lends the file itself, which then is changed."""
+
+    async def fitted(self, path: Path) -> Path:
+        await self.to_thread(_append, path)
+        return path
+
+
+def _append(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + bytes(8))
+
+
+async def test_what_fits_as_it_is_is_held_against_what_the_plan_has_seen(tmp_path: Path) -> None:
+    """A file that changes behind the last look at it is not handed over as if it were the planned one."""
+    for name, planned in (("a.mp4", VIDEO), ("a.png", PICTURE)):
+        (tmp_path / name).write_bytes(planned.read_bytes())
+    lent = AsItIs()
+
+    await prepare(media_ref(tmp_path, "file", path="a.mp4", fit=True), lent)
+    with pytest.raises(SourceError, match="changed since the plan"):
+        await prepare(media_ref(tmp_path, "file", "reference_image", path="a.png", fit=True), lent)
+
+    assert lent.uploads == [(tmp_path / "a.mp4", digest(VIDEO), "video/mp4")]
