@@ -47,7 +47,8 @@ OPTIONS: dict[str, JSON] = {
         "fit": {
             "type": "boolean",
             "description": "Whether a file that exceeds the model's limits is made to fit on this machine, as far as "
-            "it is needed: a clip is cut to its first seconds, cropped and scaled, a picture also laid on white.",
+            "it is needed: a clip is cut to its first seconds, cropped and scaled, a picture also laid on white. A job "
+            "that is done without it is another one with it, and paid again, also where the file fits already.",
             "default": False,
             "examples": [True],
         },

@@ -187,7 +187,8 @@ def _check(use: _Use, catalog: Catalog, files: _Files, known: dict[str, MediaFac
     made, called = recipe.made(facts), name if recipe.is_empty else f"{name}, {recipe},"
     found = _Found([text.rule(f"{called} {text}") for text in _problems(use, made)], list(_oddities(use, made, name)))
     if found.problems:
-        wish = Wish(path, facts, use.limits, fitting, can_fit=_can_fit(use, catalog))
+        can_fit, is_shared = _can_fit(use, catalog), bool(use.ref.case)
+        wish = Wish(path, facts, use.limits, fitting, can_fit=can_fit, is_shared=is_shared)
         found.advice = advice_for(wish, is_right=lambda facts: not any(_problems(use, facts)))
     elif not recipe.is_empty:
         found.fitted, found.made_seconds = Fitted(use.ref.type, name, str(recipe)), made.seconds

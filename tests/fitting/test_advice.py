@@ -29,9 +29,9 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def check(folder: Path, type_: str = "video", **options: Any) -> InputReport:
+def check(folder: Path, type_: str = "video", case: str = "", **options: Any) -> InputReport:
     """Check one job with one file."""
-    ref = MediaRef(type_, "file", options, folder, Position(folder / "hero.yaml", 4, 9))
+    ref = MediaRef(type_, "file", options, folder, Position(folder / "hero.yaml", 4, 9), case)
     facts = {"model": "wan2.7-videoedit", "provider": "default", "prompt": "clay", "negative_prompt": None}
     at = Position(folder / "hero.yaml", 4, 3)
     job = Job(spec="hero", id="shot", spec_path=at.path, position=at, media=(ref,), parameters={}, sinks=(), **facts)
@@ -55,6 +55,19 @@ def test_a_clip_that_is_too_long(tmp_path: Path) -> None:
         "clip.mov is 12.0 s long; wan2.7-videoedit takes 2 to 10 s; write trim: 0-10 beside its path to have it cut to "
         f"0-10 s, or run: ffmpeg -t 10 -i clip.mov {AS_MP4} clip.fit.mp4"
     ]
+
+
+def test_an_option_for_more_than_one_clip_is_said_to_be_that(tmp_path: Path) -> None:
+    """In a matrix it makes other jobs of those whose clips fit too."""
+    make_video(tmp_path / "clip.mov", seconds=12)
+
+    (message,) = said(check(tmp_path, path="clip.mov", case="clip = clip.mov"))
+
+    assert message == (
+        "clip.mov is 12.0 s long; wan2.7-videoedit takes 2 to 10 s (clip = clip.mov); write trim: 0-10 beside its path "
+        "to have it cut to 0-10 s (it is for all that is made of this line: jobs that are done become other ones by "
+        f"it, and are paid again), or run: ffmpeg -t 10 -i clip.mov {AS_MP4} clip.fit.mp4"
+    )
 
 
 def test_a_clip_with_several_faults_is_mended_at_once(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wanrun.types import Fitting
 
 ENDING = ".fit.mp4"  #: of what the command line makes
+SHARED = " (it is for all that is made of this line: jobs that are done become other ones by it, and are paid again)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Wish:
     limits: MediaLimits
     fitting: Fitting
     can_fit: bool  #: whether its source has the option
+    is_shared: bool = False  #: whether what stands there is for other combinations or rows too
 
 
 def advice_for(wish: Wish, is_right: Callable[[MediaFacts], bool]) -> str:
@@ -45,7 +47,9 @@ def advice_for(wish: Wish, is_right: Callable[[MediaFacts], bool]) -> str:
     if recipe.is_empty or not is_right(recipe.made(wish.facts)):
         return ""
     options = (
-        [f"write {missing_options(recipe, wish.fitting)} beside its path to have it {recipe}"] if wish.can_fit else []
+        [f"write {missing_options(recipe, wish.fitting)} beside its path to have it {recipe}{SHARED * wish.is_shared}"]
+        if wish.can_fit
+        else []
     )
     lines = [f"run: {ffmpeg_line(recipe, *_paths(wish.path))}"] if recipe.kind == "video" else []
     return ", or ".join([*options, *lines])
