@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -166,6 +167,56 @@ class TestJson:
 
         Draft202012Validator(SCHEMA).validate(said.json)
         assert said.json == {"jobs": 1, "notes": [], "problems": []}
+
+
+class TestTables:
+    """Any file can be named as a table, by a stranger's spec too: what it holds is not said."""
+
+    TOKEN = "sk-0123456789abcdef0123456789abcdef"
+    JOB = f'jobs:\n  - {{id: "${{{{ row.p }}}}", table: {{KIND: secrets}}, {MEDIA}}}\n'
+
+    @pytest.mark.usefixtures("at_terminal")
+    @pytest.mark.parametrize("form", ["text", "json", "github", "sarif", "markdown"])
+    @pytest.mark.parametrize("kind", ["csv", "jsonl"])
+    @pytest.mark.parametrize(
+        "secrets",
+        [
+            f"KEY={TOKEN}\nB=c\n",
+            f"{TOKEN}\nb\n",
+            f"p,KEY={TOKEN},KEY={TOKEN}\nb\n",
+            f"p\n{TOKEN},\n",
+            f'"{TOKEN}"\n{TOKEN}\n',
+            f'{{"id": "{TOKEN}", "id": 1}}\n{{"{TOKEN}": 1}}\n[] {TOKEN}\n',
+            f'{{"{TOKEN}": 1}}\n',
+        ],
+        ids=["variables", "lines", "columns", "ragged", "texts", "keys", "key"],
+    )
+    def test_no_problem_says_what_the_file_holds(self, project: Project, form: str, kind: str, secrets: str) -> None:
+        """In no format, nor at a terminal; what does not look like the name of a column is not listed."""
+        project.write("secrets", secrets)
+        bad = project.write("bad.yaml", HEAD + self.JOB.replace("KIND", kind))
+        command = "plan" if form == "markdown" else "validate"
+
+        said = project.wanrun(command, bad, *(("--format", form) if form != "text" else ()))
+
+        assert said.exit_code == 2
+        assert self.TOKEN not in html.unescape(said.stdout + said.stderr)
+
+    @pytest.mark.usefixtures("at_terminal")
+    def test_lines_of_the_spec_are_shown_all_the_same(self, project: Project) -> None:
+        """What concerns the table has its place and words only."""
+        project.write("secrets", "sku\na,b\n")
+        jobs = self.JOB.replace("KIND", "csv") + f"  - {{id: a b, {MEDIA}}}\n"
+
+        said = project.wanrun("validate", project.write("bad.yaml", HEAD + jobs)).stderr.splitlines()
+
+        assert said[0].startswith("bad.yaml:7:10: the id")
+        assert said[1].startswith("  7 |   - {id: a b, media")
+        assert said[3:] == [
+            "secrets:2:1: this row has 2 cells, but the header has 1 column; put quotes around a text with a comma "
+            "(row 1, a table of bad.yaml:6:39)",
+            "2 problems in 2 files; nothing was submitted",
+        ]
 
 
 class TestMarkdown:

@@ -29,7 +29,7 @@ def cited(loaded: Loaded) -> list[str | None]:
     excerpts = Excerpts(loaded.problems)
     found: list[str | None] = []
     for problem in loaded.problems:
-        line, end = excerpts.line(problem.position), excerpts.end(problem)
+        line, end = excerpts.line(problem), excerpts.end(problem)
         same = end is not None and end.line == problem.position.line
         found.append(line[problem.position.column - 1 : end.column - 1] if end and same else None)
     return found
@@ -91,14 +91,17 @@ def test_a_file_that_is_gone_or_no_file_says_nothing(tmp_path: Path, catalog: Ca
     problems = [Problem(Position(tmp_path / name, 1, 1), "x") for name in ("gone.yaml", "pipe")]
     excerpts = Excerpts([*problems, *load([tmp_path], catalog=catalog).problems])
 
-    assert [excerpts.line(each.position) for each in problems] == ["", ""]
+    assert [excerpts.line(each) for each in problems] == ["", ""]
     assert [excerpts.end(each) for each in problems] == [None, None]
 
 
-def test_a_table_is_not_read_as_yaml(tmp_path: Path) -> None:
-    """Its lines are shown, and ends are not known."""
-    (tmp_path / "a.csv").write_text("sku,seconds\na,five\n")
-    problem = Problem(Position(tmp_path / "a.csv", 2, 1), "x")
-    excerpts = Excerpts([problem])
+def test_of_a_table_nothing_is_said(load_text: LoadText, tmp_path: Path) -> None:
+    """A spec can call any file a table, itself too."""
+    loaded = load_text(f"{HEAD}jobs:\n  - {{id: a b, {MEDIA}}}\n  - {{id: r, table: {{csv: hero.yaml}}, {MEDIA}}}\n")
+    excerpts = Excerpts(loaded.problems)
 
-    assert (excerpts.line(problem.position), excerpts.end(problem)) == ("a,five", None)
+    said = [(each.rule, excerpts.line(each)[:9], excerpts.end(each) is None) for each in loaded.problems]
+
+    assert loaded.problems[0].position.path == tmp_path / "hero.yaml"
+    assert ("row-ragged", "", True) in said
+    assert ("id-unfit", "  - {id: ", False) in said

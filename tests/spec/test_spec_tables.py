@@ -148,6 +148,49 @@ def test_a_table_is_read_once_however_many_name_it(tmp_path: Path, load_text: Lo
     assert problem.message.endswith(f"(row 1, a table of {tmp_path}/hero.yaml:5:18)")
 
 
+@pytest.mark.parametrize(
+    ("header", "end"),
+    [
+        ("sku,size", "; known: row.sku, row.size"),
+        (
+            "sku,KEY=sk-1,product name,the_id_that_was_given_in_1998_by_us",
+            "; known: row.sku; names that do not look like one: 3",
+        ),
+        ("KEY=sk-1,sku", "; known: row.sku; names that do not look like one: 1"),
+        ("KEY=sk-1,b c", "; names that do not look like one: 2"),
+        ("prompt=sk-1,promt", '; did you mean "row.promt"?'),
+    ],
+)
+def test_columns_are_listed_that_look_like_names(load_table: Callable[..., Loaded], header: str, end: str) -> None:
+    """What a template cannot say is of no use there, and may be a secret: any file can be named as a table."""
+    job = JOB.replace("id: row-${{ row.sku }}", 'id: "${{ row.prompt }}"')
+
+    (said,) = said_of(load_table(f"{header}\n{header}\n", job))
+
+    assert said.startswith("hero.yaml:4: row.prompt is not defined in ")
+    assert said.endswith(f"t.csv:1{end}")
+
+
+def test_keys_inside_a_row_are_listed_alike(load_table: Callable[..., Loaded]) -> None:
+    """They stand in the file as well."""
+    job = JOB.replace("csv: t.csv", "jsonl: t.jsonl").replace("row.sku", "row.sku.id")
+
+    (said,) = said_of(load_table('{"sku": {"a": 1, "https://b": 2}}\n', job, "t.jsonl"))
+
+    assert "row.sku.id is not defined; known: row.sku.a; names that do not look like one: 1" in said
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [('"sk-1"', "a text"), ("12345", "a number"), ("true", "true"), ("[]", "a list"), ("null", "empty")],
+)
+def test_what_is_no_row_is_not_shown(load_table: Callable[..., Loaded], row: str, what: str) -> None:
+    """Each line of the file may be a secret."""
+    (said,) = said_of(load_table(row, JOB.replace("csv: t.csv", "jsonl: t.jsonl"), "t.jsonl"))
+
+    assert f'a row is a mapping, such as {{"sku": "a1"}}; this is {what} (row 1' in said
+
+
 def test_faults_of_a_table_end(load_table: Callable[..., Loaded]) -> None:
     """A table in another format is not told line by line without end."""
     said = said_of(load_table("sku\n" + "a,b\n" * 5000))

@@ -35,7 +35,7 @@ def tell_problems(problems: Sequence[Problem]) -> None:
 
 def _tell_line(problem: Problem, excerpts: Excerpts, gutter: int) -> None:
     """Print the line that a problem is about; not one that holds a secret, nor one of which nothing is to be seen."""
-    at, line, end = problem.position, excerpts.line(problem.position), excerpts.end(problem)
+    at, line, end = problem.position, excerpts.line(problem), excerpts.end(problem)
     if not line.strip() or redacted(line) != line:
         return
     behind = 0 if end is None else end.column if end.line == at.line else len(line.rstrip()) + 1

@@ -1,6 +1,7 @@
 """The lines that problems are about, and where in them what is wrong ends; each file is read once more.
 
 A problem knows only where something starts, so that ten thousand good jobs need not remember where each value ends.
+Tables are left out: any file can be named as one, by a stranger's spec too, and its lines may be secrets.
 """
 
 from __future__ import annotations
@@ -18,10 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from wanrun.types import Position, Problem
+    from wanrun.types import Problem
 
 MAX_SCANNED = 2_000_000  #: characters of a file; what starts further down has an end that is not known
-_NOT_YAML = (".csv", ".jsonl")
 
 _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _SOLID = (yaml.ScalarToken, yaml.AliasToken, yaml.AnchorToken, yaml.TagToken)
@@ -36,24 +36,26 @@ class Excerpts:
         wanted: dict[Path, set[_Place]] = defaultdict(set)
         for problem in problems:
             at = problem.position
-            wanted[at.path] |= set() if problem.whole else {(at.line, at.column)}
+            if not problem.table:
+                wanted[at.path] |= set() if problem.whole else {(at.line, at.column)}
         texts = {path: _text(path) for path in wanted}
         self._lines = {path: lines_of(text) for path, text in texts.items()}
-        self._ends = {path: _ends(text, wanted[path]) for path, text in texts.items() if path.suffix not in _NOT_YAML}
+        self._ends = {path: _ends(text, wanted[path]) for path, text in texts.items()}
 
-    def line(self, at: Position) -> str:
-        """Return the line of a place; empty where there is none."""
-        lines = self._lines.get(at.path, [])
+    def line(self, problem: Problem) -> str:
+        """Return the line that a problem is about; empty where there is none, or none that may be shown."""
+        at = problem.position
+        lines = [] if problem.table else self._lines.get(at.path, [])
         return lines[at.line - 1] if at.line <= len(lines) else ""
 
     def end(self, problem: Problem) -> Mark | None:
         """Return the place behind what is wrong: a value, a key or a template; None where that is not known."""
         at = problem.position
-        if problem.whole:
+        if problem.whole or problem.table:
             return None
         if found := self._ends.get(at.path, {}).get((at.line, at.column)):
             return Mark(*found)
-        line = self.line(at)
+        line = self.line(problem)
         close = line.find("}}", at.column - 1) if line.startswith(OPENING, at.column - 1) else -1
         return Mark(at.line, close + 3) if close >= 0 else None
 

@@ -36,7 +36,8 @@ def json_row(written: str, line: int) -> dict[str, Any]:
         words = f"this row is nested more than {MAX_DEPTH} levels deep"
         raise Unreadable(at, rules.NESTED_TOO_DEEP(words)) from exc
     if not isinstance(value, dict):
-        words = f'a row is a mapping, such as {{"sku": "a1"}}; this is {shown(value)}'
+        what = "a text" if isinstance(value, str) else "a number" if type(value) in (int, float) else shown(value)
+        words = f'a row is a mapping, such as {{"sku": "a1"}}; this is {what}'
         raise Unreadable(at, rules.ROW_NOT_MAPPING(words))
     return value
 

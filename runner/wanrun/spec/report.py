@@ -32,10 +32,10 @@ class _Found:
 
 
 class Report:
-    """The problems of one file, and those that it has with values from its bases."""
+    """The problems of one file, a spec or a table, and those that a spec has with values from its bases."""
 
-    def __init__(self, path: Path, origins: Origins | None = None) -> None:
-        self.path, self._origins = path, origins
+    def __init__(self, path: Path, origins: Origins | None = None, *, table: bool = False) -> None:
+        self.path, self._origins, self.table = path, origins, table
         self._found: dict[tuple[int, int, str], _Found] = {}
         self._settled: set[tuple[int, int]] = set()
 
@@ -80,13 +80,18 @@ class Report:
 def problems_of(reports: Iterable[Report]) -> list[Problem]:
     """Return the problems of several files in the files' order, by line and column; what several have is one."""
     rank: dict[Path, int] = {}
+    tables: set[Path] = set()
     merged: dict[tuple[Position, str], _Found] = {}
     for report in reports:
         rank.setdefault(report.path, len(rank))
+        tables.update([report.path] if report.table else [])
         for at, message, found in report.found():
             merged[at, message] = _both(merged[at, message], found) if (at, message) in merged else found
     ordered = sorted(merged.items(), key=lambda item: (rank[item[0][0].path], item[0][0]))
-    return [Problem(at, message + _suffix(found), found.rule, found.whole) for (at, message), found in ordered]
+    return [
+        Problem(at, message + _suffix(found), found.rule, found.whole, at.path in tables)
+        for (at, message), found in ordered
+    ]
 
 
 def _both(one: _Found, other: _Found) -> _Found:

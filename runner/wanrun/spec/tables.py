@@ -1,6 +1,8 @@
 """Tables: files of rows, CSV or JSON Lines, each row of which makes a job and knows the line where it stands.
 
 What is wrong inside a table is reported at its own line; each file is read once, however many jobs and specs name it.
+A table may be any file that a stranger's spec names, such as one of secrets: no message repeats what does not look like
+the name of a column.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from wanrun.spec.matrix import MAX_JOBS, Combination
 from wanrun.spec.nodes import Mark
 from wanrun.spec.report import START, Report
 from wanrun.spec.scalars import Unreadable
-from wanrun.spec.template import Columns
+from wanrun.spec.template import Columns, named_plainly
 from wanrun.spec.texts import decoded, file_bytes
 from wanrun.spec.words import shown
 
@@ -83,7 +85,7 @@ class Tables:
         key = kind, path.resolve()
         if key not in self._read:
             data = file_bytes(path, MAX_BYTES)
-            report = Report(shown_as)
+            report = Report(shown_as, table=True)
             self.reports.append(report)
             rows = _Reader(report, f"a table of {named_at}").rows(kind, data)
             self._read[key] = _table(shown_as, kind, rows) if rows else None
@@ -176,7 +178,8 @@ class _Reader:
                 words = f"column {number} has no name in the header; give it one, or delete it"
                 self._tell(Mark(line, 1), rules.COLUMN_UNNAMED(words))
             elif name in first:
-                words = f"the column {shown(name)} stands twice in the header, as columns {first[name]} and {number}"
+                which = f"the column {shown(name)}" if named_plainly(name) else "one name"
+                words = f"{which} stands twice in the header, as columns {first[name]} and {number}"
                 self._tell(Mark(line, 1), rules.COLUMN_TWICE(words))
             first.setdefault(name, number)
 

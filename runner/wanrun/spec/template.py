@@ -53,6 +53,12 @@ class Columns(dict[str, Any]):
 
 _TEMPLATE = re.compile(r"\$(\$\{\{)|\$\{\{(.*?)\}\}|(\$\{\{)", re.DOTALL)
 _NAMES = re.compile(r"\s*([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)\s*", re.ASCII)
+_PLAINLY = re.compile(r"[A-Za-z_][\w-]{0,29}", re.ASCII)  #: API keys are longer
+
+
+def named_plainly(name: str) -> bool:
+    """Say whether messages may repeat the name of a column, of any file that is called a table: it is no secret."""
+    return _PLAINLY.fullmatch(name) is not None
 
 
 class TemplateError(Exception):
@@ -168,14 +174,9 @@ def _secret(names: list[str], index: int) -> SecretTemplate:
 def _step(value: Any, path: str, name: str, index: int) -> Any:
     if isinstance(value, dict):
         if name not in value:
-            near = nearest(name, value)
-            hint = (
-                f'; did you mean "{path}.{near}"?'
-                if near
-                else did_you_mean("", [f"{path}.{key}" for key in value], "known")
-            )
             where = f" in {value.where}" if isinstance(value, Columns) else ""
-            raise TemplateError(rules.TEMPLATE_UNDEFINED(f"{path}.{name} is not defined{where}{hint}"), index)
+            words = f"{path}.{name} is not defined{where}{_known(path, name, value)}"
+            raise TemplateError(rules.TEMPLATE_UNDEFINED(words), index)
         found = value[name]
         if found is LATER:
             words = f"{path}.{name} is defined further down; a var can refer only to those above it"
@@ -192,6 +193,16 @@ def _step(value: Any, path: str, name: str, index: int) -> Any:
         words = f"{path} is {shown(value)}, which has no letter or digit to make a slug of"
         raise TemplateError(rules.SLUG_EMPTY(words), index)
     return part
+
+
+def _known(path: str, name: str, value: Mapping[str, Any]) -> str:
+    """Return the end of a sentence about an unknown name: the nearest one, else those that there are."""
+    names = [key for key in value if named_plainly(key)] if path.partition(".")[0] == "row" else list(value)
+    if near := nearest(name, names):
+        return f'; did you mean "{path}.{near}"?'
+    listed = did_you_mean("", [f"{path}.{key}" for key in names], "known")
+    hidden = len(value) - len(names)
+    return f"{listed}; names that do not look like one: {hidden}" if hidden else listed
 
 
 def _unknown_root(root: str, scope: Scope) -> Sentence:
