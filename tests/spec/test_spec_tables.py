@@ -103,6 +103,17 @@ def test_cells_keep_breaks_quotes_and_commas(load_table: Callable[..., Loaded]) 
     assert [job.case.rpartition("/")[2] for job in jobs] == ["t.csv:2", "t.csv:5"]
 
 
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_a_cell_of_several_lines_is_the_same_whatever_ends_them(load_table: Callable[..., Loaded], ends: str) -> None:
+    """A file that was saved on another system makes no changed job, which would be paid for again."""
+    table = 'sku,prompt\na,"soft\n\nclay"\nb,x\n'.replace("\n", ends)
+
+    jobs = load_table(table, JOB + "    prompt: ${{ row.prompt }}\n").jobs
+
+    assert [job.prompt for job in jobs] == ["soft\n\nclay", "x"]
+    assert [job.case.rpartition("/")[2] for job in jobs] == ["t.csv:2", "t.csv:5"]
+
+
 def test_every_row_meets_every_combination(load_table: Callable[..., Loaded]) -> None:
     """Rows vary slowest."""
     job = JOB.replace("${{ row.sku }}", "${{ row.sku }}-${{ matrix.take }}") + "    matrix: {take: [1, 2]}\n"

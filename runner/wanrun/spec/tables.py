@@ -154,7 +154,8 @@ class _Reader:
 
     def _records(self, text: str) -> Iterator[tuple[int, list[str]]]:
         """Yield the records of CSV that are not blank, each with the line where it starts."""
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        # Every line end becomes \n, as in YAML: a cell of several lines stays what it is however the file is saved.
+        reader = csv.reader(io.StringIO(text, newline=None), strict=True)
         while True:
             line = reader.line_num + 1
             try:
