@@ -239,3 +239,31 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path, load_text: LoadText) -> None:
     os.mkfifo(tmp_path / "t.csv")
 
     assert said_of(load_text(START + JOB)) == ["hero.yaml:5: t.csv: this is not a regular file; name one file"]
+
+
+def test_links_in_a_circle_are_no_file(tmp_path: Path, load_text: LoadText) -> None:
+    """Nor is what no path can hold."""
+    (tmp_path / "t.csv").symlink_to("t.csv")
+
+    (loop,), (nul,) = said_of(load_text(START + JOB)), said_of(load_text(START + JOB.replace("t.csv", '"a\\0b"')))
+
+    assert loop.startswith("hero.yaml:5: t.csv: cannot be read (")
+    assert "the character U+0000 may not stand in a spec" in nul
+
+
+@pytest.mark.parametrize(
+    ("table", "place"),
+    [
+        (b'{"id":"\xc3\xa9\xc3\xa9","p":"a\xff"}', (1, 18)),
+        (b"\xef\xbb\xbfsku\r\n\xff", (2, 1)),
+        (b"\xef\xbb\xbf\xc3\xa9\xff", (1, 2)),
+        (b"sku\ra\rb\xff\r", (3, 2)),
+    ],
+)
+def test_what_is_not_utf8_stands_at_a_character_of_a_line(
+    load_table: Callable[..., Loaded], table: bytes, place: tuple[int, int]
+) -> None:
+    """As editors count them: whatever ends the lines, and without a mark of byte order."""
+    (problem,) = load_table(table).problems
+
+    assert (problem.rule, problem.position.line, problem.position.column) == ("not-utf8", *place)

@@ -21,7 +21,7 @@ from wanrun.spec.nodes import Mark
 from wanrun.spec.report import START, Report
 from wanrun.spec.scalars import Unreadable
 from wanrun.spec.template import Columns, named_plainly
-from wanrun.spec.texts import decoded, file_bytes
+from wanrun.spec.texts import decoded, file_bytes, real_path
 from wanrun.spec.words import shown
 
 if TYPE_CHECKING:
@@ -78,11 +78,11 @@ class Tables:
 
     def __init__(self) -> None:
         self.reports: list[Report] = []
-        self._read: dict[tuple[str, Path], Table | None] = {}
+        self._read: dict[tuple[str, str], Table | None] = {}
 
     def table(self, kind: str, path: Path, *, shown_as: Path, named_at: Position) -> Table | None:
         """Return a table, or None when something in it is wrong, which is reported; raises `NoFile`."""
-        key = kind, path.resolve()
+        key = kind, real_path(path)
         if key not in self._read:
             data = file_bytes(path, MAX_BYTES)
             report = Report(shown_as, table=True)

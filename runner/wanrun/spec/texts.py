@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import stat
 from typing import TYPE_CHECKING
 
@@ -13,8 +15,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_LINE_END = re.compile("\r\n|[\n\r]")
+_NO_PATH = "this cannot be a path"
+
+
 class NoFile(Exception):
     """Why there is nothing to read at a path, as a clause; caught inside this package."""
+
+
+def real_path(path: Path) -> str:
+    """Return the one path of a file, whatever links lead to it, in a circle too; raises `NoFile`."""
+    try:
+        return os.path.realpath(path)
+    except ValueError as exc:  # NUL
+        raise NoFile(_NO_PATH) from exc
 
 
 def file_bytes(path: Path, max_bytes: int) -> bytes:
@@ -36,7 +50,7 @@ def check_file(path: Path) -> None:
     except OSError as exc:
         raise NoFile(f"cannot be read ({exc.strerror or exc})") from exc
     except ValueError as exc:  # NUL, or half of a character
-        raise NoFile("this cannot be a path") from exc
+        raise NoFile(_NO_PATH) from exc
     if not stat.S_ISREG(mode):
         raise NoFile(f"this is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}; name one file")
 
@@ -46,8 +60,8 @@ def decoded(data: bytes, what: str) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        line, column = data.count(b"\n", 0, exc.start), exc.start - data.rfind(b"\n", 0, exc.start)
+        lines = _LINE_END.split(exc.object[: exc.start].decode())  # of the object, which has no mark of byte order
         words = "this is not UTF-8 text; save the file as UTF-8"
-        raise Unreadable(Mark(line + 1, column), rules.NOT_UTF8(words)) from exc
+        raise Unreadable(Mark(len(lines), len(lines[-1]) + 1), rules.NOT_UTF8(words)) from exc
     check_text(text, what=what)
     return text
