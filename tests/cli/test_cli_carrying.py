@@ -59,7 +59,8 @@ def carry(project: Project, name: str = "ledger.jsonl") -> str:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    """Return what is in the files of a folder, but for who used the ledger last and when."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.suffix != ".lock"}
 
 
 # There and back
@@ -334,9 +335,6 @@ def test_nobody_runs_with_a_ledger_that_is_lent(project: Project) -> None:
 
     assert "it is lent to job 7 at 20" in taken.stdout, taken
     assert plan.json["actions"] == {"nothing": 1}
-    (obstacle,) = plan.json["obstacles"]
-    assert (obstacle["what"], obstacle["exit_code"]) == ("lent", run.exit_code)
-    assert obstacle["words"].startswith("the ledger was lent to job 7 at 20")
     assert (run.exit_code, tasks_made(project)) == (1, 1), run
     assert f"{LEDGER} was lent to job 7 at 20" in run.stderr
     assert 'and then: wanrun ledger reclaim "job 7"' in run.stderr

@@ -80,16 +80,16 @@ class Report:
 def problems_of(reports: Iterable[Report]) -> list[Problem]:
     """Return the problems of several files in the files' order, by line and column; what several have is one."""
     rank: dict[Path, int] = {}
-    tables: set[Path] = set()
+    in_tables: set[tuple[Position, str]] = set()
     merged: dict[tuple[Position, str], _Found] = {}
     for report in reports:
         rank.setdefault(report.path, len(rank))
-        tables.update([report.path] if report.table else [])
         for at, message, found in report.found():
+            in_tables.update([(at, message)] if report.table else [])
             merged[at, message] = _both(merged[at, message], found) if (at, message) in merged else found
     ordered = sorted(merged.items(), key=lambda item: (rank[item[0][0].path], item[0][0]))
     return [
-        Problem(at, message + _suffix(found), found.rule, found.whole, at.path in tables)
+        Problem(at, message + _suffix(found), found.rule, found.whole, (at, message) in in_tables)
         for (at, message), found in ordered
     ]
 
