@@ -148,3 +148,39 @@ async def test_only_what_has_changed_leaves_what_is_in_flight_alone(
 
     assert states(first) == {"two": "done"}
     assert (states(second), second.submitted, sim.made) == ({"one": "done", "two": "done"}, 0, 2)
+
+
+UNFIT = {"on": "create", "nth": 1, "do": {"fail": {"code": "DataInspectionFailed", "message": "no"}}}
+
+
+async def test_a_job_that_gets_back_the_name_it_had_failed_under_keeps_what_was_paid(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """The result that is there is the better answer, also where what has failed is to be submitted once more."""
+    sim = simulate(faults=[UNFIT])
+    await sim.run(spec_of(sim, id="one"))
+    await sim.run(spec_of(sim, id="uno"))
+
+    (planned,) = api.plan([spec_of(sim, id="one")], sim.setup).jobs
+    outcome = await sim.run(spec_of(sim, id="one"), retry_failed=True)
+
+    assert (planned.state, planned.action, planned.why) == (State.MOVED, Action.NOTHING, "from spring/uno")
+    assert states(outcome) == {"one": "done"}
+    assert (outcome.submitted, sim.made) == (0, 2)
+
+
+async def test_what_failed_under_a_name_that_another_job_takes_over_is_kept(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """It has the name that the other one had, and has failed when somebody asks for both."""
+    sim = simulate(faults=[UNFIT])
+    jobs = {
+        id: f"{{id: {id}, prompt: words, media: [{{video: 'https://example.com/a.mp4'}}]}}" for id in ("one", "uno")
+    }
+    for names in (["one"], ["uno"], ["one"]):
+        await sim.run(sim.spec("name: spring\njobs: [" + ", ".join(jobs[name] for name in names) + "]"))
+
+    outcome = await sim.run(sim.spec(f"name: spring\njobs: [{jobs['one']}, {jobs['uno']}]"))
+
+    assert states(outcome) == {"one": "done", "uno": "failed"}
+    assert sim.made == 2

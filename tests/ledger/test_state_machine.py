@@ -82,6 +82,11 @@ class Known:
         """Whether nothing was ever sent for it that may have made a task."""
         return {each.state for each in self.tries} <= {S.WITHDRAWN} and not self.delivered
 
+    @property
+    def steps_aside(self) -> bool:
+        """Whether all that was sent for it came to nothing; what is known of it is kept."""
+        return {each.state for each in self.tries} <= FREE and not self.gives_way and bool(self.tries)
+
 
 class LedgerMachine(RuleBasedStateMachine):
     """A ledger, and what it ought to hold."""
@@ -170,18 +175,21 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.known)
     @rule(data=st.data(), name=st.sampled_from(NAMES))
     def move(self, data: st.DataObject, name: str) -> None:
-        """Give an entry another address: one in the way gives way only if it surely has no task."""
+        """Give an entry another address: one in the way gives way only if it surely has no task that counts."""
         entry = data.draw(st.sampled_from(sorted(self.known)))
         known, address = self.known[entry], f"spring/{name}"
         there = self._at(address, known.mark)
-        if there not in (None, entry) and not self.known[there].gives_way:
+        other = self.known[there] if there not in (None, entry) else None
+        if other is not None and not other.gives_way and not other.steps_aside:
             with pytest.raises(LedgerError):
                 self.ledger.move(entry, address=address, spec_path="new.yaml")
             return
 
         self.ledger.move(entry, address=address, spec_path="new.yaml")
 
-        if there not in (None, entry):
+        if other is not None and other.steps_aside:
+            other.address = known.address
+        elif other is not None:
             del self.known[there]
         known.address = address
 

@@ -217,8 +217,8 @@ class Entry:
 
     @property
     def gives_way(self) -> bool:
-        """Whether nothing was ever made of it, so that an entry with more to show may take its place."""
-        return all(attempt.state is AttemptState.WITHDRAWN for attempt in self.attempts)
+        """Whether whatever was tried came to nothing, so that an entry with more to show may take its place."""
+        return all(attempt.state in FREE for attempt in self.attempts)
 
     def delivery(self, options_digest: str) -> DeliveryRow | None:
         """Return what became of the current artifact at one destination; None where nothing was tried."""

@@ -136,11 +136,17 @@ class Ledger(Spending, Deliveries, Lending, Telling):
         self._write("UPDATE entries SET wanted_at = :at WHERE id = :entry", entry=entry, at=self._now())
 
     def move(self, entry: int, *, address: str, spec_path: str) -> None:
-        """Let another address take an entry over, with all that was paid for; one never submitted gives way."""
+        """Let another address take an entry over, with all that was paid for; one there that came to nothing gives way.
+
+        That is forgotten if nothing was ever submitted for it, and has the entry's old address from now on else.
+        """
         with self.transaction():
+            (old,) = self._read(f"{_ENTRIES} WHERE id = :entry", entry=entry)
             for statement in _GIVE_WAY:
                 self._write(statement, entry=entry, address=address)
+            self._write(_STEP_ASIDE, entry=entry, address=address)
             self._write(_MOVE, entry=entry, address=address, spec_path=spec_path, at=self._now())
+            self._write(_STEP_BACK, address=old["address"], spec_path=old["spec_path"])
 
     def unprepared(self, entry: int, message: str) -> None:
         """Record that a job could not be prepared, and why."""
@@ -481,18 +487,24 @@ _ASKED = (
     "SELECT entry, asked FROM attempts WHERE asked IS NOT NULL AND entry IN (SELECT value FROM json_each(:entries))"
     " ORDER BY id"
 )
-_SAME = (
-    "FROM entries WHERE address = :address AND id <> :entry"
+_OTHER = (
+    "SELECT id FROM entries WHERE address = :address AND id <> :entry"
     " AND fingerprint = (SELECT fingerprint FROM entries WHERE id = :entry)"
+    " AND NOT EXISTS (SELECT 1 FROM attempts WHERE entry = entries.id AND state NOT IN ({states}))"
 )
+_NEVER_SUBMITTED = _OTHER.format(states=f"'{AttemptState.WITHDRAWN.value}'")
+_CAME_TO_NOTHING = _OTHER.format(states=", ".join(f"'{state.value}'" for state in FREE))
 _GIVE_WAY = (
-    f"DELETE FROM attempts WHERE state = 'withdrawn' AND entry IN (SELECT id {_SAME})",  # noqa: S608  # constants
-    f"DELETE {_SAME}",
+    f"DELETE FROM attempts WHERE entry IN ({_NEVER_SUBMITTED})",  # noqa: S608  # constants, as all of these
+    f"DELETE FROM entries WHERE id IN ({_NEVER_SUBMITTED})",  # noqa: S608
 )
+#: No job has an empty address.
+_STEP_ASIDE = f"UPDATE entries SET moved_from = address, address = '' WHERE id IN ({_CAME_TO_NOTHING})"  # noqa: S608
 _MOVE = (
     "UPDATE entries SET moved_from = address, address = :address, spec_path = :spec_path, wanted_at = :at"
     " WHERE id = :entry"
 )
+_STEP_BACK = "UPDATE entries SET address = :address, spec_path = :spec_path WHERE address = ''"
 _RECENT_SECONDS = (
     "SELECT ended_at - started_at AS seconds FROM attempts JOIN entries ON entries.id = attempts.entry"
     " WHERE attempts.provider = :provider AND model = :model AND ended_at >= started_at"
