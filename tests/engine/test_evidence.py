@@ -318,6 +318,15 @@ def test_a_task_with_the_prompt_that_something_speaks_against_keeps_another_from
     assert decide([*found(Finding.ALIKE), late], SETTLED).step is Step.HOLD
 
 
+def test_a_task_that_the_service_denies_keeps_another_from_being_adopted() -> None:
+    """The one that it lists and tells nothing of may be ours, and the one that looks alike a stranger's."""
+    denied = compare(ROW, replace(TASK, status=TaskStatus.UNKNOWN), TARGET)
+    decision = decide([*found(Finding.ALIKE), denied], SETTLED)
+
+    assert decision.step is Step.HOLD
+    assert f"but so may task {ROW.task_id}, which the service lists and tells nothing of" in decision.why
+
+
 def test_the_evidence_is_bounded_and_leads_with_what_is_likely() -> None:
     """A busy account does not fill the ledger, and a person reads the candidates that matter first."""
     many = [*found(*[Finding.OTHER] * 70), Candidate(row("it"), Finding.ALIKE, "the same prompt")]

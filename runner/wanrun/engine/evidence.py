@@ -53,6 +53,7 @@ class Candidate:
     why: str  #: one clause for people
     asks_the_same: bool = False  #: whoever made it may have asked for what our job asks for
     differs: bool = False  #: by a figure that the service may count in another way than we do
+    is_denied: bool = False  #: the list has it, and a query says that there is no such task
 
     def to_json(self) -> dict[str, JSON]:
         """Return what the ledger keeps of it."""
@@ -211,7 +212,8 @@ def compare(row: TaskRow, task: Task | None, target: Sought, *, own_keys: Collec
     if not status.terminal:
         return Candidate(row, Finding.OPEN, "it has not ended, so it does not show its prompt yet")
     if task is None or status is TaskStatus.UNKNOWN:
-        return Candidate(row, Finding.UNCLEAR, "the service does not tell what it is")
+        denied = status is TaskStatus.UNKNOWN
+        return Candidate(row, Finding.UNCLEAR, "the service does not tell what it is", is_denied=denied)
     finding, why = _compared(row, task, target, own_keys)
     if finding is not Finding.OTHER and task.orig_prompt and _same_words(task.orig_prompt, target):
         difference = _difference(task.usage, target)
@@ -314,7 +316,7 @@ def decide(found: Sequence[Candidate], now: Circumstances) -> Decision:
     by_finding: Mapping[Finding, list[TaskRow]] = {
         finding: [each.row for each in found if each.finding is finding] for finding in Finding
     }
-    ours, alike, unclear = by_finding[Finding.OURS], by_finding[Finding.ALIKE], by_finding[Finding.UNCLEAR]
+    ours, alike = by_finding[Finding.OURS], by_finding[Finding.ALIKE]
     if len(ours) == 1:
         return Decision(Step.ADOPT, "the list names the request id of its create", ours[0])
     waiting = by_finding[Finding.OPEN]
@@ -322,27 +324,27 @@ def decide(found: Sequence[Candidate], now: Circumstances) -> Decision:
     if waiting:
         decision = Decision(Step.WAIT, f"waits until {_named(waiting)} has ended, which may be its own")
     elif now.settled:
-        like_it = [each.row for each in found if each.finding is Finding.UNCLEAR and each.asks_the_same]
-        decision = _decide_settled([*ours, *alike], like_it, unclear, now)
+        decision = _decide_settled([*ours, *alike], [each for each in found if each.finding is Finding.UNCLEAR], now)
     if decision.step in (Step.WAIT, Step.WITHDRAW) and now.age_seconds > DECIDED_SECONDS:
         return Decision(Step.HOLD, "whether its create made a task was not found out within 23 h")
     return decision
 
 
-def _decide_settled(
-    alike: Sequence[TaskRow], like_it: Sequence[TaskRow], unclear: Sequence[TaskRow], now: Circumstances
-) -> Decision:
-    """Decide when all that could be seen has been; `like_it` are those of the unclear that have the prompt, too."""
+def _decide_settled(alike: Sequence[TaskRow], unclear: Sequence[Candidate], now: Circumstances) -> Decision:
+    """Decide when all that could be seen has been."""
+    like_it = [each.row for each in unclear if each.asks_the_same]
+    denied = [each.row for each in unclear if each.is_denied]
     if alike and now.awaited is not None:
         return Decision(Step.WAIT, f"waits until it is known {now.awaited}")
-    if len(alike) == 1 and not like_it and now.rival is None:
+    if len(alike) == 1 and not like_it and not denied and now.rival is None:
         return Decision(Step.ADOPT, "no other task of that time has its prompt", alike[0])
     if len(alike) + len(like_it) > 1 and alike:
         return Decision(Step.HOLD, f"{len(alike) + len(like_it)} tasks may be the one that its create made")
     if alike:
-        return Decision(Step.HOLD, f"{_named(alike)} may be the one that its create made, but {now.rival}")
+        against = now.rival or f"so may {_named(denied)}, which the service lists and tells nothing of"
+        return Decision(Step.HOLD, f"{_named(alike)} may be the one that its create made, but {against}")
     if unclear and now.unclear_scans >= SCANS:
-        return Decision(Step.HOLD, f"it cannot be told whether its create made {_named(unclear)}")
+        return Decision(Step.HOLD, f"it cannot be told whether its create made {_named([one.row for one in unclear])}")
     if not unclear and now.empty_scans >= SCANS:
         return Decision(Step.WITHDRAW, "its create made no task: the account's list does not have it")
     return Decision(Step.WAIT, "its task is not in the account's list so far; one more look tells")
