@@ -102,7 +102,7 @@ def no_reason_to_hold(letter: Letter, history: History) -> str | None:
     asked = sum(history.story.prompt(_asked(sent)) == prompt for sent in creates)
     foreign = sum(account.tasks[task].prompt == prompt for account in history.accounts for task in account.foreign)
     too_late = history.ended_at - min(doubts) > LONGEST_LOOK_SECONDS
-    if asked + foreign > 1 or too_late or history.story.clock_steps:  # and so nobody knows when the create was
+    if foreign or asked > 1 or too_late or history.story.clock_steps:  # and so nobody knows when the create was
         return None
     return "nobody else asked for its words, and there was time to look for its task"
 
