@@ -29,8 +29,17 @@ async def input_seconds(job: OpenJob, work: Work) -> float | None:
     if len(videos) != 1:
         return None
     made = result_path(job, videos[0], work)
+    if made is None and not _is_local(videos[0], work.catalog):  # most are links, which are worth no thread
+        return None
     seconds = await work.world.to_thread(_local_seconds, videos[0], media[videos[0].type], made, work.catalog)
     return seconds if seconds is not None and seconds <= COUNTED_SECONDS else None
+
+
+def _is_local(ref: MediaRef, catalog: Catalog) -> bool:
+    try:
+        return catalog.source(ref.kind).locate(ref) is not None
+    except WanrunError:  # the file is gone by now
+        return False
 
 
 def _local_seconds(ref: MediaRef, limits: MediaLimits, made: Path | None, catalog: Catalog) -> float | None:

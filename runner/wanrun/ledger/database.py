@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
+    from types import TracebackType
 
 
 COSTLY_COMMIT_TRIES = 12  #: each waits for the busy_timeout of 5 s
@@ -207,22 +208,35 @@ def is_open_here(path: Path) -> bool:
     return any(os.path.realpath(database._name) == os.path.realpath(path) for database in _OPEN)
 
 
-@contextmanager
-def sqlite_errors(name: str) -> Iterator[None]:
+class sqlite_errors:  # noqa: N801  # a context manager that is called; no generator, since every statement is in one
     """Raise what SQLite says of a file as `LedgerError`, with what to do and whether running again is enough."""
-    try:
-        yield
-    except UnicodeEncodeError as exc:
-        raise LedgerError(f"{name}: {exc.object!a} is not text that can be recorded; rename it") from exc
-    except sqlite3.Error as exc:
-        code = getattr(exc, "sqlite_errorname", "")
-        advice = next((words for start, words in _ADVICE.items() if code.startswith(start)), None)
-        error = LedgerError(f"{name}: {exc}; {advice}" if advice else f"{name}: {exc}")
-        error.is_busy = code == "SQLITE_BUSY"
-        error.is_corrupt, error.is_foreign = code.startswith("SQLITE_CORRUPT"), code == "SQLITE_NOTADB"
-        if advice or error.is_busy:
-            error.exit_code = ExitCode.UNFINISHED
-        raise error from exc
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(exc, sqlite3.Error):
+            raise _ledger_error(self._name, exc) from exc
+        if isinstance(exc, UnicodeEncodeError):
+            raise LedgerError(f"{self._name}: {exc.object!a} is not text that can be recorded; rename it") from exc
+
+
+def _ledger_error(name: str, exc: sqlite3.Error) -> LedgerError:
+    code = getattr(exc, "sqlite_errorname", "")
+    advice = next((words for start, words in _ADVICE.items() if code.startswith(start)), None)
+    error = LedgerError(f"{name}: {exc}; {advice}" if advice else f"{name}: {exc}")
+    error.is_busy = code == "SQLITE_BUSY"
+    error.is_corrupt, error.is_foreign = code.startswith("SQLITE_CORRUPT"), code == "SQLITE_NOTADB"
+    if advice or error.is_busy:
+        error.exit_code = ExitCode.UNFINISHED
+    return error
 
 
 #: By the beginning of SQLite's name for it: what a person does, after which the same command goes on. What a full disk
