@@ -15,9 +15,10 @@ from wanrun.audience import Audience
 from wanrun.batch import load_batch, plan_batch
 from wanrun.chained import with_chains
 from wanrun.client import Client
-from wanrun.consent import ask_first, make_budget
+from wanrun.consent import ask_first, caps_of, question_about
 from wanrun.digests import Digests
 from wanrun.engine import run_jobs
+from wanrun.engine.budget import Budget
 from wanrun.engine.leaving import GRACE_SECONDS
 from wanrun.engine.news import News, listeners_of
 from wanrun.engine.notify import End, tell_at_the_end
@@ -168,9 +169,12 @@ class Run:
         keep_promise(promised, now)
 
     async def _ask_first(self, work: Work, plan: Plan) -> None:
+        question = question_about(plan.jobs, self.project, work.budget.most)
+        if question is None:
+            return
         with trio.CancelScope() as scope:
             work.stop.bind(scope)
-            await ask_first(plan, self.project, work.budget, self.confirm)
+            await ask_first(question, self.confirm)
 
     def _work(self, plan: Plan, batch: Batch, ledger: Ledger, stop: Stop) -> Work:
         news = News(listeners_of(batch.specs, self.project))
@@ -191,7 +195,7 @@ class Run:
             observe=audience.hear,
             jobs=[] if stop.reasons else open_jobs(plan, batch, ledger, self.project, now=self.world.now()),
             stop=stop,
-            budget=make_budget(self.project, batch, ledger, self.max_cost),
+            budget=Budget(ledger, caps_of(self.project, batch, self.max_cost), self.project.price),
             digests=self._digests,
             news=news,
             waits=not self.no_wait,

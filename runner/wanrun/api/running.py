@@ -57,7 +57,7 @@ async def run_async(
     run ends within a minute; `no_wait` brings home what has ended, fills the places in flight and leaves. Neither
     cancels anything: another run goes on.
     `max_cost`, such as `30 CNY`, limits what this run submits. `confirm` is asked once when that may cost more than
-    the settings' `confirm_above`; without one such a run is refused.
+    the settings' `confirm_above`, or is more than 10,000 jobs; without one such a run is refused.
     `observe` hears every event, `planned` the plan before anything is done about it. `signals` says that the process
     is this run's own: SIGINT, SIGTERM and SIGHUP end the run, and with `os._exit` the process if that takes longer
     than some seconds. `catalog`, `world` and `transport` replace the installed plugins, the clocks and the

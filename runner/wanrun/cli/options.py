@@ -88,7 +88,9 @@ deliver_option = click.option(
 
 def budget_options(command: F) -> F:
     """Add the options that say what a run may spend."""
-    command = click.option("--yes", is_flag=True, help="Do not ask, whatever the jobs may cost.")(command)
+    command = click.option(
+        "--yes", is_flag=True, help="Do not ask, however many jobs there are and whatever they may cost."
+    )(command)
     return click.option("--max-cost", metavar="AMOUNT", help='Submit only as much as this pays for, such as "30 CNY".')(
         command
     )
