@@ -11,7 +11,7 @@ from wanrun.money import Cap, Money, total
 from wanrun.types import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
     from wanrun.batch import Batch
     from wanrun.plan import PlannedJob
@@ -65,30 +65,33 @@ def _amounts(amounts: Iterable[Money]) -> str:
     return " and ".join(map(str, amounts))
 
 
-def parsed_cap(text: str) -> Money:
-    """Return the amount given by `--max-cost`; raises `SettingsError` for what is none."""
+def parsed_cap(text: str | None) -> Money | None:
+    """Return the amount given by `--max-cost`, None if it is not; raises `SettingsError` for what is no amount."""
+    if text is None:
+        return None
     try:
         return Money.parse(text)
     except ValueError as exc:
         raise SettingsError(f'--max-cost is "{text}"; {exc}') from exc
 
 
-def caps_of(project: Project, batch: Batch, max_cost: Money | None = None) -> list[Cap]:
-    """Return the caps on a run: of the settings, its own (`max_cost`), and of the specs.
+def caps_of(project: Project, batch: Batch, own: Mapping[str, Money | None]) -> list[Cap]:
+    """Return the caps on a run: of the settings, its own ones by what they are called, and of the specs.
 
-    Raises `SettingsError` when the jobs are billed in another currency than its own is in.
+    Raises `SettingsError` when the jobs are billed in another currency than one of its own is in.
     """
-    if max_cost is not None:
-        check_currency(max_cost, "--max-cost", batch.jobs, project)
-    return list(_caps(project, batch, max_cost))
+    given = {words: most for words, most in own.items() if most is not None}
+    for words, most in given.items():
+        check_currency(most, words, batch.jobs, project)
+    return list(_caps(project, batch, given))
 
 
-def _caps(project: Project, batch: Batch, max_cost: Money | None) -> Iterator[Cap]:
+def _caps(project: Project, batch: Batch, own: Mapping[str, Money]) -> Iterator[Cap]:
     if (most := project.settings.budget.max_cost) is not None:
         name = project.settings.file.name if project.settings.file else "the settings"
         yield Cap(f"budget.max_cost in {name}", most, "Raise it")
-    if max_cost is not None:
-        yield Cap("--max-cost", max_cost, "Raise it", this_run=True)
+    for words, most in own.items():
+        yield Cap(words, most, "Raise it", this_run=True)
     for spec in batch.specs:
         if spec.budget is not None:
             yield Cap(f"budget.max_cost in {spec.path}", spec.budget.max_cost, "Raise it there", spec=spec.name)

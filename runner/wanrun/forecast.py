@@ -128,8 +128,16 @@ class Forecast:
         return any(obstacle.what == "veto" for obstacle in self.obstacles)
 
 
-def make_forecast(plan: Plan, batch: Batch, project: Project, ledger: Ledger, entries: Sequence[Entry]) -> Forecast:
-    """Say what a plan comes to; raises `PluginError` when a policy fails."""
+def make_forecast(
+    plan: Plan,
+    batch: Batch,
+    project: Project,
+    ledger: Ledger,
+    entries: Sequence[Entry],
+    *,
+    max_cost: Money | None = None,
+) -> Forecast:
+    """Say what a plan comes to, for a run with this `--max-cost`; raises `PluginError` when a policy fails."""
     price_at = cache(project.price)
     said = objections(plan, project.catalog)
     before = _before(plan, ledger, entries)
@@ -155,7 +163,7 @@ def make_forecast(plan: Plan, batch: Batch, project: Project, ledger: Ledger, en
         providers={name: _sum(each) for name, each in _grouped(jobs, by_spec=False).items()},
         rates=tuple(Rate(provider=name, price=price) for name, price in prices if price is not None),
         durations=tuple(_durations(jobs, project, ledger)),
-        obstacles=tuple(_obstacles(jobs, batch, project, ledger)),
+        obstacles=tuple(_obstacles(jobs, batch, project, ledger, max_cost)),
         notes=batch.notes,
     )
 
@@ -250,7 +258,9 @@ def _durations(jobs: Iterable[JobForecast], project: Project, ledger: Ledger) ->
 # What would stop it
 
 
-def _obstacles(jobs: Sequence[JobForecast], batch: Batch, project: Project, ledger: Ledger) -> Iterator[Obstacle]:
+def _obstacles(
+    jobs: Sequence[JobForecast], batch: Batch, project: Project, ledger: Ledger, max_cost: Money | None
+) -> Iterator[Obstacle]:
     if (lent := ledger.lent) is not None:
         words = (
             f"the ledger was {lent.words()}, and is not given back: no run uses it until the file that was handed on "
@@ -264,7 +274,7 @@ def _obstacles(jobs: Sequence[JobForecast], batch: Batch, project: Project, ledg
                 words = against(plugin, objection)
                 key = f"{job.address}, {words}"
                 yield Obstacle(what="veto", words=words, key=key, exit_code=ExitCode.INVALID, job=job.address)
-    rooms = [_room(cap, project, ledger) for cap in caps_of(project, batch)]
+    rooms = [_room(cap, project, ledger) for cap in caps_of(project, batch, {"--max-cost": max_cost})]
     yield from _budget_obstacles(jobs, rooms)
     yield from _confirmation(jobs, rooms, project)
     for job in jobs:
@@ -298,13 +308,15 @@ def _budget_obstacles(jobs: Sequence[JobForecast], rooms: Iterable[_Room]) -> It
             fit += 1
         if fit < len(mine):
             leaves = Money.of_millionths(max(0, room.left), cap.most.currency)
+            most = f"{cap.most}" if cap.this_run else f"{cap.most}, which leaves {leaves}"
             first = mine[fit]
             words = (
-                f"{cap.words} is {cap.most}, which leaves {leaves}: enough for {fit} of {len(mine)} jobs to submit, "
+                f"{cap.words} is {most}: enough for {fit} of {len(mine)} jobs to submit, "
                 f"and not for {first.address}, which may cost {first.planned.cost}"
             )
             whose = "of all" if cap.spec is None else f"of the spec {cap.spec}"
-            key = f"budget.max_cost {whose}, which is enough for {fit} of {len(mine)} jobs"
+            name = cap.words if cap.this_run else f"budget.max_cost {whose}"
+            key = f"{name}, which is enough for {fit} of {len(mine)} jobs"
             yield Obstacle(what="budget", words=words, key=key, exit_code=ExitCode.STOPPED_BY_BUDGET)
 
 

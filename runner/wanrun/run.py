@@ -158,13 +158,20 @@ class Run:
         chosen = select(whole, self.selection)
         plan = with_chains(chosen, artifacts=self.project.artifacts, now=self.world.now())
         if self.promised is not None:
-            self._keep_promise(self.promised, make_forecast(plan, batch, self.project, ledger, entries), batch, ledger)
+            forecast = make_forecast(plan, batch, self.project, ledger, entries, max_cost=self.promised.max_cost)
+            self._keep_promise(self.promised, forecast, batch, ledger)
         self._notes += refuse_vetoed(plan, self.project.catalog)
         return plan
 
     def _keep_promise(self, promised: Planned, forecast: Forecast, batch: Batch, ledger: Ledger) -> None:
         now = promise_of(
-            forecast, batch, self.project, ledger, selection=self.selection, retry_failed=self.retry_failed
+            forecast,
+            batch,
+            self.project,
+            ledger,
+            selection=self.selection,
+            retry_failed=self.retry_failed,
+            max_cost=promised.max_cost,
         )
         keep_promise(promised, now)
 
@@ -195,12 +202,18 @@ class Run:
             observe=audience.hear,
             jobs=[] if stop.reasons else open_jobs(plan, batch, ledger, self.project, now=self.world.now()),
             stop=stop,
-            budget=Budget(ledger, caps_of(self.project, batch, self.max_cost), self.project.price),
+            budget=Budget(ledger, caps_of(self.project, batch, self._own_caps()), self.project.price),
             digests=self._digests,
             news=news,
             waits=not self.no_wait,
             leave_at=self._began + self.max_wait_seconds,
         )
+
+    def _own_caps(self) -> Mapping[str, Money | None]:
+        """Return what limits this run alone; a plan's limit holds whatever the run is given besides."""
+        if self.promised is None:
+            return {"--max-cost": self.max_cost}
+        return {"--max-cost": self.max_cost, f"--max-cost of {self.promised.file}": self.promised.max_cost}
 
     def _count(self, event: Event) -> None:
         self._counts[event.name] += 1
