@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import stat
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -747,3 +749,35 @@ def test_below_a_failed_job_the_plan_and_the_run_say_why(project: Project) -> No
     assert f"batch/two is blocked: {reason}" in ran.stdout
     assert f"batch/two    blocked  nothing  {reason}" in said.stdout.splitlines()
     assert "nothing was submitted" in again.stdout
+
+
+def test_status_says_who_is_blocked_and_who_waits(project: Project) -> None:
+    """By the ledger alone and whichever jobs are asked for; also in one of an older wanrun, once a run has met it."""
+    faults = project.faults(
+        {"on": "create", "nth": 1, "do": {"fail": {"code": "DataInspectionFailed", "message": "No."}}}
+    )
+    spec = chained(project)
+    reason = "batch/one, which it chains from, is failed: No. (DataInspectionFailed)"
+
+    def stands(*patterns: str) -> dict[str, tuple[str, str]]:
+        jobs = project.wanrun("status", *patterns, "--emulator", "--format", "json").json["jobs"]
+        return {job["job"]: (job["state"], job["why"]) for job in jobs}
+
+    project.wanrun(spec, *FAST, *faults, "--only", "one")
+    project.wanrun(spec, *FAST, "--exclude", "one")
+    alone = stands("three")
+    doctor = project.wanrun("doctor", "--emulator")
+    with closing(sqlite3.connect(project.folder / ".wanrun/emulator/ledger.db")) as raw:
+        raw.execute("UPDATE entries SET chains_from = NULL")
+        raw.commit()
+    before = stands("two")
+    project.wanrun(spec, *FAST)
+    blocked = stands()
+    project.wanrun(spec, *FAST, "--retry-failed", "--limit", "1")
+    waiting = stands()
+
+    assert alone == {"batch/three": ("blocked", f"batch/two, which it chains from, is blocked: {reason}")}
+    assert "1 failed, 2 blocked, 1 done" in doctor.stdout, doctor
+    assert before == {"batch/two": ("new", "")}
+    assert blocked["batch/two"] == ("blocked", reason)
+    assert (waiting["batch/two"], waiting["batch/three"]) == (("new", ""), ("new", "after batch/two"))

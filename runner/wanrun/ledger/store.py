@@ -10,11 +10,13 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from wanrun.chains import upstreams
 from wanrun.errors import LedgerError
 from wanrun.ledger.deliveries import Deliveries
 from wanrun.ledger.lending import Lending
 from wanrun.ledger.rows import (
     ATTEMPT_COLUMNS,
+    ENTRY_COLUMNS,
     FREE,
     GOOD,
     RESULT_LIFE_SECONDS,
@@ -24,6 +26,7 @@ from wanrun.ledger.rows import (
     Entry,
     UnsureAttempt,
     attempt_from,
+    entry_from,
     unsure_from,
 )
 from wanrun.ledger.spending import Spending
@@ -90,11 +93,7 @@ class Ledger(Spending, Deliveries, Lending, Telling):
         for row in self._read(_DELIVERIES):
             deliveries.setdefault(row["entry"], []).append(DeliveryRow(**dict(row)))
         return [
-            Entry(
-                **dict(row),
-                attempts=tuple(attempts.get(row["id"], ())),
-                deliveries=tuple(deliveries.get(row["id"], ())),
-            )
+            entry_from(row, attempts.get(row["id"], ()), deliveries.get(row["id"], ()))
             for row in self._read(f"{_ENTRIES} ORDER BY id")
         ]
 
@@ -103,26 +102,23 @@ class Ledger(Spending, Deliveries, Lending, Telling):
         (row,) = self._read(f"{_ENTRIES} WHERE id = :entry", entry=entry)
         attempts = self._read(f"SELECT {ATTEMPT_COLUMNS} {_OF_ENTRY}", entry=entry)  # constants
         deliveries = self._read(f"{_DELIVERIES} WHERE entry = :entry", entry=entry)
-        return Entry(
-            **dict(row),
-            attempts=tuple(attempt_from(attempt) for attempt in attempts),
-            deliveries=tuple(DeliveryRow(**dict(delivery)) for delivery in deliveries),
-        )
+        return entry_from(row, map(attempt_from, attempts), (DeliveryRow(**dict(each)) for each in deliveries))
 
     def enter(self, job: Job, *, fingerprint: str, spec_path: str) -> int:
         """Return the id of the job's entry, made if need be; one that could not be prepared before may be again."""
         self._write(
-            "INSERT INTO entries (address, fingerprint, spec_path, provider, model, entered_at, wanted_at)"
-            " VALUES (:address, :fingerprint, :spec_path, :provider, :model, :at, :at)"
+            "INSERT INTO entries (address, fingerprint, spec_path, provider, model, entered_at, wanted_at, chains_from)"
+            " VALUES (:address, :fingerprint, :spec_path, :provider, :model, :at, :at, :chains_from)"
             " ON CONFLICT (address, fingerprint) DO UPDATE"
             " SET unprepared = NULL, spec_path = excluded.spec_path, provider = excluded.provider,"
-            " wanted_at = excluded.wanted_at",
+            " wanted_at = excluded.wanted_at, chains_from = excluded.chains_from",
             address=job.address,
             fingerprint=fingerprint,
             spec_path=spec_path,
             provider=job.provider,
             model=job.model,
             at=self._now(),
+            chains_from=json.dumps(upstreams(job)),
         )
         (row,) = self._read(
             "SELECT id FROM entries WHERE address = :address AND fingerprint = :fingerprint",
@@ -131,9 +127,10 @@ class Ledger(Spending, Deliveries, Lending, Telling):
         )
         return int(row["id"])
 
-    def wanted(self, entry: int) -> None:
-        """Record that a run asks for an entry, which tells it from other versions of the same job."""
-        self._write("UPDATE entries SET wanted_at = :at WHERE id = :entry", entry=entry, at=self._now())
+    def wanted(self, entry: int, job: Job | None = None) -> None:
+        """Record that a run asks for an entry, which tells it from other versions of the same job, and for what."""
+        chains_from = None if job is None else json.dumps(upstreams(job))
+        self._write(_WANTED, entry=entry, at=self._now(), chains_from=chains_from)
 
     def move(self, entry: int, *, address: str, spec_path: str) -> None:
         """Let another address take an entry over, with all that was paid for; one never submitted gives way."""
@@ -431,7 +428,8 @@ def _columns(event: Event) -> dict[str, object]:
 
 _NOTE = "INSERT INTO events (run, at, name, job, data) VALUES (:run, :at, :name, :job, :data)"
 
-_ENTRIES = "SELECT id, address, fingerprint, spec_path, provider, model, unprepared, moved_from, wanted_at FROM entries"
+_ENTRIES = f"SELECT {ENTRY_COLUMNS} FROM entries"  # noqa: S608  # constant
+_WANTED = "UPDATE entries SET wanted_at = :at, chains_from = coalesce(:chains_from, chains_from) WHERE id = :entry"
 _DELIVERIES = "SELECT entry, artifact_sha256, options_digest, sink, place, state, message FROM deliveries"
 _OF_ENTRY = "FROM attempts WHERE entry = :entry ORDER BY id"
 _INTEND = (
