@@ -30,11 +30,14 @@ format_option = click.option(
 )
 
 
+config_option = click.option("--config", type=click.Path(path_type=Path), help="Settings instead of wanrun.toml.")
+
+
 def setup_options(command: F) -> F:
     """Add the options that say where and against what a command works."""
     for option in reversed(
         [
-            click.option("--config", type=click.Path(path_type=Path), help="Settings instead of wanrun.toml."),
+            config_option,
             click.option("--ledger", type=click.Path(path_type=Path), help="Ledger file instead of .wanrun/ledger.db."),
             click.option("--base-url", metavar="URL", help="The service's address, such as https://host/api/v1."),
         ]
