@@ -15,6 +15,7 @@ from wanrun.api.greeting import provider_findings
 from wanrun.api.standing import standings
 from wanrun.errors import LedgerError, PluginError, SettingsError
 from wanrun.ledger import Ledger
+from wanrun.ledger.lending import not_given_back
 from wanrun.ledger.store import account_words
 from wanrun.project import Setup, open_project
 from wanrun.registry import InstalledPlugin, installed_plugins, load_catalog
@@ -23,9 +24,11 @@ from wanrun.types import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from wanrun.api.standing import JobStanding
     from wanrun.catalog import Catalog
+    from wanrun.ledger.lending import Lent
     from wanrun.project import Project
     from wanrun.settings import Allow
 
@@ -141,7 +144,7 @@ def _ledger(project: Project) -> tuple[list[Finding], str | None]:
         return [fine("ledger", f"{path}: none yet, the first run makes it", path=str(path), account=None)], None
     try:
         with Ledger.open(path, now=time.time) as ledger:
-            damage, account, jobs = ledger.damage(), ledger.account, standings(ledger.entries())
+            damage, account, lent, jobs = ledger.damage(), ledger.account, ledger.lent, standings(ledger.entries())
     except LedgerError as exc:
         return [problem("ledger", str(exc), exit_code=exc.exit_code, path=str(path))], None
     if damage:
@@ -151,7 +154,15 @@ def _ledger(project: Project) -> tuple[list[Finding], str | None]:
     counts = Counter(job.state.value for job in jobs)
     listed = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no jobs"
     whole = fine("ledger", f"{path} {owner}; sound; {listed}", path=str(path), account=account, jobs=dict(counts))
-    return [whole, *_unsettled(jobs)], account
+    return [whole, *_lent(path, lent), *_unsettled(jobs)], account
+
+
+def _lent(path: Path, lent: Lent | None) -> list[Finding]:
+    """Say that no run would use the ledger, since somebody else goes on with it."""
+    if lent is None:
+        return []
+    error = not_given_back(str(path), lent)
+    return [problem("ledger", str(error), exit_code=error.exit_code, path=str(path), lent_to=lent.to)]
 
 
 def _unsettled(jobs: Sequence[JobStanding]) -> list[Finding]:
