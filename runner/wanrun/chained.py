@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wanrun.chains import in_order, upstreams
+from wanrun.chains import addresses_in_order, in_order, upstreams
+from wanrun.plan import standing
 from wanrun.types import Action, State
 
 if TYPE_CHECKING:
@@ -108,3 +109,29 @@ def at_end(jobs: Iterable[Job], stands: Callable[[str], tuple[State, str]]) -> M
             if theirs not in (State.TO_DELIVER, State.DONE):
                 found[job.address] = state, waits_for(address)
     return found
+
+
+def by_ledger(entries: Mapping[str, Entry]) -> Mapping[str, tuple[State, str]]:
+    """Return state and clause of every job where only the ledger is at hand: its entries that count, by address.
+
+    Empty where no job chains from another. Versions of different times may seem to chain in a circle.
+    """
+    if not any(entry.chains_from for entry in entries.values()):
+        return {}
+    found: dict[str, tuple[State, str]] = {}
+    for address in addresses_in_order({each: entry.chains_from for each, entry in entries.items()}):
+        state, _, why = standing(entries[address], None)
+        found[address] = (state, why) if state is not State.NEW or why else _behind(entries[address].chains_from, found)
+    return found
+
+
+def _behind(chains_from: Iterable[str], stands: Mapping[str, tuple[State, str]]) -> tuple[State, str]:
+    """Return state and clause of a job without a task, by those that it chains from."""
+    waits = ""
+    for address in chains_from:
+        state, why = stands.get(address, (State.NEW, ""))
+        if state in _ENDED:
+            return State.BLOCKED, blocked_by(address, state, why)
+        if state not in (State.TO_DELIVER, State.DONE):
+            waits = waits or waits_for(address)
+    return State.NEW, waits

@@ -13,7 +13,7 @@ from wanrun.hookspecs import SourceKind
 from wanrun.types import Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from wanrun.hookspecs import PrepareContext
     from wanrun.types import JSON, Job, MediaRef
@@ -75,18 +75,23 @@ def in_order(jobs: Iterable[Job]) -> list[Job]:
     if not any(ref.kind == KIND for job in jobs for ref in job.media):  # most specs, and there may be many jobs
         return jobs
     known = {job.address: job for job in jobs}
+    return [known[address] for address in addresses_in_order({each: upstreams(job) for each, job in known.items()})]
+
+
+def addresses_in_order(chains_from: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return addresses, given with those that each chains from, each behind these; a circle is cut somewhere."""
     entered: set[str] = set()
-    ordered: dict[str, Job] = {}
-    for job in known.values():
-        path = [job]
+    ordered: dict[str, None] = {}
+    for address in chains_from:
+        path = [address]
         while path:
             last = path[-1]
-            if last.address in entered:  # all that it chains from is in order
-                ordered.setdefault(last.address, path.pop())
+            if last in entered:  # all that it chains from is in order
+                ordered.setdefault(path.pop())
             else:
-                entered.add(last.address)
-                path += [known[each] for each in reversed(upstreams(last)) if each in known and each not in entered]
-    return list(ordered.values())
+                entered.add(last)
+                path += [each for each in reversed(chains_from[last]) if each in chains_from and each not in entered]
+    return list(ordered)
 
 
 def depths(jobs: Iterable[Job]) -> dict[str, int]:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from wanrun.chains import depths
 from wanrun.changes import changes, facts_of_job
+from wanrun.consent import caps_of, question_about
 from wanrun.errors import ExitCode, SourceError
 from wanrun.fingerprint import media_key
 from wanrun.ledger.rows import latest
-from wanrun.money import Money, total
+from wanrun.money import Money, room_for, total
 from wanrun.occupied import check_places
 from wanrun.policy import against, objections
 from wanrun.types import Action, State
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from wanrun.hookspecs import Objection
     from wanrun.ledger import Entry, Ledger
     from wanrun.media import MediaFacts
-    from wanrun.money import Price
+    from wanrun.money import Cap, Price
     from wanrun.plan import Plan, PlannedJob
     from wanrun.project import Project
 
@@ -127,8 +128,16 @@ class Forecast:
         return any(obstacle.what == "veto" for obstacle in self.obstacles)
 
 
-def make_forecast(plan: Plan, batch: Batch, project: Project, ledger: Ledger, entries: Sequence[Entry]) -> Forecast:
-    """Say what a plan comes to; raises `PluginError` when a policy fails."""
+def make_forecast(
+    plan: Plan,
+    batch: Batch,
+    project: Project,
+    ledger: Ledger,
+    entries: Sequence[Entry],
+    *,
+    max_cost: Money | None = None,
+) -> Forecast:
+    """Say what a plan comes to, for a run with this `--max-cost`; raises `PluginError` when a policy fails."""
     price_at = cache(project.price)
     said = objections(plan, project.catalog)
     before = _before(plan, ledger, entries)
@@ -154,7 +163,7 @@ def make_forecast(plan: Plan, batch: Batch, project: Project, ledger: Ledger, en
         providers={name: _sum(each) for name, each in _grouped(jobs, by_spec=False).items()},
         rates=tuple(Rate(provider=name, price=price) for name, price in prices if price is not None),
         durations=tuple(_durations(jobs, project, ledger)),
-        obstacles=tuple(_obstacles(jobs, batch, project, ledger)),
+        obstacles=tuple(_obstacles(jobs, batch, project, ledger, max_cost)),
         notes=batch.notes,
     )
 
@@ -249,7 +258,9 @@ def _durations(jobs: Iterable[JobForecast], project: Project, ledger: Ledger) ->
 # What would stop it
 
 
-def _obstacles(jobs: Sequence[JobForecast], batch: Batch, project: Project, ledger: Ledger) -> Iterator[Obstacle]:
+def _obstacles(
+    jobs: Sequence[JobForecast], batch: Batch, project: Project, ledger: Ledger, max_cost: Money | None
+) -> Iterator[Obstacle]:
     if (lent := ledger.lent) is not None:
         words = (
             f"the ledger was {lent.words()}, and is not given back: no run uses it until the file that was handed on "
@@ -263,9 +274,9 @@ def _obstacles(jobs: Sequence[JobForecast], batch: Batch, project: Project, ledg
                 words = against(plugin, objection)
                 key = f"{job.address}, {words}"
                 yield Obstacle(what="veto", words=words, key=key, exit_code=ExitCode.INVALID, job=job.address)
-    caps = list(_caps(batch, project, ledger))
-    yield from _budget_obstacles(jobs, caps)
-    yield from _confirmation(jobs, caps, project)
+    rooms = [_room(cap, project, ledger) for cap in caps_of(project, batch, {"--max-cost": max_cost})]
+    yield from _budget_obstacles(jobs, rooms)
+    yield from _confirmation(jobs, rooms, project)
     for job in jobs:
         if job.occupied is not None:
             key, code = f"{job.address}, {job.occupied}", ExitCode.ATTENTION
@@ -273,60 +284,46 @@ def _obstacles(jobs: Sequence[JobForecast], batch: Batch, project: Project, ledg
 
 
 @dataclass(frozen=True, slots=True)
-class _Cap:
-    words: str
-    most: Money
-    room: int  # millionths
-    spec: str | None = None
+class _Room:
+    """What one cap leaves."""
+
+    cap: Cap
+    left: int  # millionths; below zero if more was spent before the cap was lowered
 
 
-def _caps(batch: Batch, project: Project, ledger: Ledger) -> Iterator[_Cap]:
-    if (most := project.settings.budget.max_cost) is not None:
-        name = project.settings.file.name if project.settings.file else "the settings"
-        yield _Cap(f"budget.max_cost in {name}", most, _room(most, project, ledger, None))
-    for spec in batch.specs:
-        if spec.budget is not None:
-            most = spec.budget.max_cost
-            yield _Cap(f"budget.max_cost in {spec.path}", most, _room(most, project, ledger, spec.name), spec.name)
+def _room(cap: Cap, project: Project, ledger: Ledger) -> _Room:
+    spent = None if cap.this_run else ledger.spent_with(project.price, spec=cap.spec).get(cap.most.currency)
+    return _Room(cap, cap.most.millionths - (spent.total.millionths if spent is not None else 0))
 
 
-def _room(most: Money, project: Project, ledger: Ledger, spec: str | None) -> int:
-    spent = ledger.spent_with(project.price, spec=spec).get(most.currency)
-    return most.millionths - (spent.total.millionths if spent is not None else 0)
-
-
-def _budget_obstacles(jobs: Sequence[JobForecast], caps: Iterable[_Cap]) -> Iterator[Obstacle]:
-    for cap in caps:
-        mine = [job for job in jobs if job.submits and cap.spec in (None, job.planned.job.spec)]
-        room, fit = cap.room, 0
+def _budget_obstacles(jobs: Sequence[JobForecast], rooms: Iterable[_Room]) -> Iterator[Obstacle]:
+    for room in rooms:
+        cap = room.cap
+        mine = [job for job in jobs if job.submits and cap.covers(job.address)]
+        left, fit = room.left, 0
         for job in mine:
-            room -= job.planned.cost.millionths if job.planned.cost is not None else 0
-            if room < 0:
+            left -= job.planned.cost.millionths if job.planned.cost is not None else 0
+            if left < 0:
                 break
             fit += 1
         if fit < len(mine):
-            left = Money.of_millionths(max(0, cap.room), cap.most.currency)
+            leaves = Money.of_millionths(max(0, room.left), cap.most.currency)
+            most = f"{cap.most}" if cap.this_run else f"{cap.most}, which leaves {leaves}"
             first = mine[fit]
             words = (
-                f"{cap.words} is {cap.most}, which leaves {left}: enough for {fit} of {len(mine)} jobs to submit, "
+                f"{cap.words} is {most}: enough for {fit} of {len(mine)} jobs to submit, "
                 f"and not for {first.address}, which may cost {first.planned.cost}"
             )
             whose = "of all" if cap.spec is None else f"of the spec {cap.spec}"
-            key = f"budget.max_cost {whose}, which is enough for {fit} of {len(mine)} jobs"
+            name = cap.words if cap.this_run else f"budget.max_cost {whose}"
+            key = f"{name}, which is enough for {fit} of {len(mine)} jobs"
             yield Obstacle(what="budget", words=words, key=key, exit_code=ExitCode.STOPPED_BY_BUDGET)
 
 
-def _confirmation(jobs: Iterable[JobForecast], caps: Iterable[_Cap], project: Project) -> Iterator[Obstacle]:
-    above = project.settings.budget.confirm_above
-    if above is None or project.setup.emulator is not None:
-        return
-    costs = [job.planned.cost for job in jobs if job.submits and job.planned.cost is not None]
-    wanted = total(costs).get(above.currency)
-    if wanted is None:
-        return
-    rooms = [cap.room for cap in caps if cap.spec is None]
-    most = Money.of_millionths(max(0, min([wanted.millionths, *rooms])), above.currency)
-    if most.amount > above.amount:
-        words = f"it may cost {most}, above confirm_above = {above}: a run asks first, or needs --yes"
-        key = f"confirm_above = {above}"
-        yield Obstacle(what="confirmation", words=words, key=key, exit_code=ExitCode.INVALID)
+def _confirmation(jobs: Iterable[JobForecast], rooms: Iterable[_Room], project: Project) -> Iterator[Obstacle]:
+    left = [room.left for room in rooms if room.cap.spec is None]
+    question = question_about((job.planned for job in jobs), project, lambda wanted: room_for(wanted, left))
+    if question is not None:
+        for words, key in question.occasions():
+            words = f"{words}: a run asks first, or needs --yes"
+            yield Obstacle(what="confirmation", words=words, key=key, exit_code=ExitCode.INVALID)

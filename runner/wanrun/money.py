@@ -1,4 +1,4 @@
-"""Money: amounts with their currency, what a model costs, and what a job may cost at most. Pure; decimal throughout.
+"""Money: amounts, caps on them, what a model costs, and what a job may cost at most. Pure; decimal throughout.
 
 A task is billed by the second, its input's and its result's together, at the price of its resolution.
 """
@@ -71,6 +71,27 @@ class Money:
 
     def __str__(self) -> str:
         return f"{self.amount.quantize(_CENT, ROUND_HALF_UP)} {self.currency}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """The most that may be spent: by all jobs, by those of one spec, or by what this run submits."""
+
+    words: str  #: what it is called: `max_cost in wanrun.toml`
+    most: Money
+    advice: str  #: how to make room: `Raise it`
+    spec: str | None = None  #: the name of the spec whose jobs it covers; None: all
+    this_run: bool = False  #: only what this run submits counts
+
+    def covers(self, address: str) -> bool:
+        """Say whether the money of the job at an address counts here."""
+        return self.spec is None or address.startswith(f"{self.spec}/")
+
+
+def room_for(wanted: Money, rooms: Iterable[int]) -> Money:
+    """Return how much of what is wanted there is room for below every cap, each with its room in millionths."""
+    least = min(rooms, default=wanted.millionths)
+    return wanted if least >= wanted.millionths else Money.of_millionths(max(0, least), wanted.currency)
 
 
 def total(amounts: Iterable[Money]) -> dict[str, Money]:

@@ -47,7 +47,7 @@ def _entry(planned: PlannedJob, ledger: Ledger, project: Project) -> int:
         ledger.move(planned.entry.id, address=job.address, spec_path=spec_path)
     if planned.entry is None or planned.action is Action.SUBMIT:
         return ledger.enter(job, fingerprint=planned.fingerprint, spec_path=spec_path)
-    ledger.wanted(planned.entry.id)
+    ledger.wanted(planned.entry.id, job)
     return planned.entry.id
 
 

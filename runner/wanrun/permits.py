@@ -7,6 +7,7 @@ Plugins are not looked at here: one that is not allowed is never imported.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from wanrun.vault import templates_in
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from wanrun.catalog import Catalog
     from wanrun.rules import Sentence
     from wanrun.settings import Allow
     from wanrun.types import JSON, Job, MediaRef, Position, SinkRef
@@ -37,9 +39,28 @@ def forbidden_in(jobs: Iterable[Job], told: Iterable[SinkRef], allow: Allow) -> 
     return list(dict.fromkeys(found))
 
 
+def is_kind_allowed(kind: str, allow: Allow) -> bool:
+    """Say whether specs may use a kind of source or sink."""
+    return allow.kinds is None or kind in (*allow.kinds, _OWN)
+
+
+def narrowed(catalog: Catalog, allow: Allow) -> Catalog:
+    """Return a catalog without the kinds that specs may not use."""
+    return replace(
+        catalog,
+        sources={name: kind for name, kind in catalog.sources.items() if is_kind_allowed(name, allow)},
+        sinks={name: kind for name, kind in catalog.sinks.items() if is_kind_allowed(name, allow)},
+    )
+
+
+def has_only(name: str, allowed: tuple[str, ...]) -> str:
+    """Return what a list of `[allow]` has, as a clause."""
+    return f"[allow] in the settings has the {name} {', '.join(allowed)}" if allowed else f"[allow] has no {name}"
+
+
 def _forbidden(sort: str, ref: MediaRef | SinkRef, allow: Allow) -> Iterator[Problem]:
-    if allow.kinds is not None and ref.kind not in (*allow.kinds, _OWN):
-        words = f'the {sort} "{ref.kind}" is not allowed; {_has("kinds", allow.kinds)}'
+    if allow.kinds is not None and not is_kind_allowed(ref.kind, allow):
+        words = f'the {sort} "{ref.kind}" is not allowed; {has_only("kinds", allow.kinds)}'
         yield _problem(ref.position, rules.KIND_NOT_ALLOWED(words))
         return
     if allow.hosts is not None:
@@ -47,22 +68,18 @@ def _forbidden(sort: str, ref: MediaRef | SinkRef, allow: Allow) -> Iterator[Pro
             host = _host(link)
             if host is None or not _is_allowed(host, allow.hosts):
                 whose = "a host that cannot be told for sure" if host is None else host
-                words = f"a link to {whose} is not allowed; {_has('hosts', allow.hosts)}"
+                words = f"a link to {whose} is not allowed; {has_only('hosts', allow.hosts)}"
                 yield _problem(ref.position, rules.HOST_NOT_ALLOWED(words))
     if allow.secrets is not None:
         for template in templates_in(ref.options):
             for name in template.names:
                 if name not in allow.secrets:
-                    words = f"the secret {name} is not allowed; {_has('secrets', allow.secrets)}"
+                    words = f"the secret {name} is not allowed; {has_only('secrets', allow.secrets)}"
                     yield _problem(template.position or ref.position, rules.SECRET_NOT_ALLOWED(words))
 
 
 def _problem(at: Position, sentence: Sentence) -> Problem:
     return Problem(at, str(sentence), rule_of(sentence).id)
-
-
-def _has(name: str, allowed: tuple[str, ...]) -> str:
-    return f"[allow] in the settings has the {name} {', '.join(allowed)}" if allowed else f"[allow] has no {name}"
 
 
 def _links_in(value: Mapping[str, JSON] | JSON) -> Iterator[str]:

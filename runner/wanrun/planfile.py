@@ -48,6 +48,7 @@ class Planned:
     specs: tuple[Path, ...]  #: from the working directory, if they are below it
     selection: Selection
     retry_failed: bool
+    max_cost: Money | None  #: what the run may submit
     promise: Mapping[str, Any]
 
 
@@ -59,11 +60,16 @@ def promise_of(
     *,
     selection: Selection,
     retry_failed: bool,
+    max_cost: Money | None,
 ) -> dict[str, JSON]:
     """Return everything that decides what a run would do; equal promises are equal runs."""
     return {
         "specs": {project.recorded(spec.path.resolve()): _digest(spec.path) for spec in batch.specs},
-        "selection": {**_as_json(asdict(selection)), "retry_failed": retry_failed},
+        "selection": {
+            **_as_json(asdict(selection)),
+            "retry_failed": retry_failed,
+            "max_cost": _amount(max_cost),
+        },
         "ledger": {"path": project.recorded(project.ledger_path), "account": ledger.account},
         "settings": _settings(project),
         "prices": {
@@ -88,9 +94,13 @@ def _job(planned: PlannedJob) -> dict[str, JSON]:
         "provider": job.provider,
         "retries": _as_json(asdict(job.retries)),
         "places": [f"{each.sink.name}: {each.recorded} ({each.digest[:16]})" for each in planned.destinations],
-        "cost": f"{planned.cost.plain} {planned.cost.currency}" if planned.cost is not None else None,
+        "cost": _amount(planned.cost),
         "facts": facts_of_job(job, planned.identities),
     }
+
+
+def _amount(money: Money | None) -> str | None:
+    return None if money is None else f"{money.plain} {money.currency}"
 
 
 def _state_of(attempt: Attempt) -> str:
@@ -206,28 +216,31 @@ def _planned(path: Path, promise: Mapping[str, Any], project: Project) -> Planne
         dict.items(promise[part])
     for job in promise["jobs"].values():
         dict.items(job["facts"])
-    selection, retry_failed = _selected(promise["selection"])
+    selection, retry_failed, max_cost = _selected(promise["selection"])
     if not isinstance(promise.get("obstacles", []), list):
         raise TypeError("obstacles")
     if any(b"\0" in os.fsencode(spec) for spec in promise["specs"]):
         raise ValueError("specs")
     specs = tuple(_from_here(project.settings.root / spec) for spec in promise["specs"])
-    return Planned(path, specs, selection, retry_failed, promise)
+    return Planned(path, specs, selection, retry_failed, max_cost, promise)
 
 
-def _selected(written: Mapping[str, Any]) -> tuple[Selection, bool]:
-    """Return a selection as it was written, and whether failed jobs are planned anew; raises for any other type."""
+def _selected(written: Mapping[str, Any]) -> tuple[Selection, bool, Money | None]:
+    """Return a selection as it was written, whether failed jobs are planned anew, and the most that the run may submit.
+
+    Raises for what is written in another way.
+    """
     chosen = dict(written)
     for name in ("only", "exclude", "tag", "again"):
         if not isinstance(chosen[name], list) or not all(isinstance(each, str) for each in chosen[name]):
             raise ValueError(name)
         chosen[name] = tuple(chosen[name])
-    retry_failed, limit = chosen.pop("retry_failed"), chosen["limit"]
+    retry_failed, most, limit = chosen.pop("retry_failed"), chosen.pop("max_cost", None), chosen["limit"]
     if not isinstance(retry_failed, bool) or not isinstance(chosen["only_changed"], bool):
         raise ValueError("a choice")
     if limit is not None and (type(limit) is not int or limit < 1):
         raise ValueError("limit")
-    return Selection(**chosen), retry_failed
+    return Selection(**chosen), retry_failed, None if most is None else Money.parse(most)
 
 
 def _from_here(path: Path) -> Path:

@@ -69,6 +69,7 @@ class InstalledPlugin:
     observes: bool = False  #: it hears of the events of runs
     checks: bool = False  #: it may object to jobs
     problem: str | None = None  #: why it cannot be used
+    allowed: bool = True  #: the settings let it be used; one that is not is not imported, and what it offers not known
 
     def offers(self) -> str:
         """Return what it offers in words: `source file; models a, b`."""
@@ -78,8 +79,11 @@ class InstalledPlugin:
         return "; ".join([*parts, "hears of events"] if self.observes else parts)
 
 
-def installed_plugins() -> list[InstalledPlugin]:
-    """Return every installed plugin by name, the core first; one that is broken with what is wrong, never an error."""
+def installed_plugins(only: Collection[str] | None = None) -> list[InstalledPlugin]:
+    """Return every installed plugin by name, the core first; one that is broken with what is wrong, never an error.
+
+    Where `only` is given, just those are imported and asked that it names.
+    """
     core = InstalledPlugin(
         name="wanrun",
         package="wanrun",
@@ -87,16 +91,17 @@ def installed_plugins() -> list[InstalledPlugin]:
         sources={KIND: CHAIN},
         models=tuple(model.name for model in shipped_models()),
     )
-    found = [_surveyed(point) for point in sorted(metadata.entry_points(group=GROUP))]
+    found = [
+        _surveyed(point) if only is None or point.name in only else replace(_installed(point), allowed=False)
+        for point in sorted(metadata.entry_points(group=GROUP))
+    ]
     if not any(plugin.problem for plugin in found):
-        found = _with_quarrel(found)
+        found = _with_quarrel(found, only)
     return [core, *found]
 
 
 def _surveyed(point: metadata.EntryPoint) -> InstalledPlugin:
-    origin, loaded = _origin(point), _Plugins()
-    package, version = (point.dist.name, point.dist.version) if point.dist else ("unknown package", "")
-    plugin = InstalledPlugin(name=point.name, package=package, version=version)
+    origin, loaded, plugin = _origin(point), _Plugins(), _installed(point)
     try:
         loaded.add(_imported(point, origin), origin)
         catalog = _catalog(loaded)
@@ -113,10 +118,15 @@ def _surveyed(point: metadata.EntryPoint) -> InstalledPlugin:
     )
 
 
-def _with_quarrel(found: list[InstalledPlugin]) -> list[InstalledPlugin]:
+def _installed(point: metadata.EntryPoint) -> InstalledPlugin:
+    package, version = (point.dist.name, point.dist.version) if point.dist else ("unknown package", "")
+    return InstalledPlugin(name=point.name, package=package, version=version)
+
+
+def _with_quarrel(found: list[InstalledPlugin], only: Collection[str] | None) -> list[InstalledPlugin]:
     """Mark the plugin whose offers collide with another's, though each works by itself."""
     try:
-        load_catalog()
+        load_catalog(only=only)
     except PluginError as exc:
         return [replace(each, problem=exc.reason) if each.name == exc.plugin else each for each in found]
     return found

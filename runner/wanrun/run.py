@@ -15,9 +15,10 @@ from wanrun.audience import Audience
 from wanrun.batch import load_batch, plan_batch
 from wanrun.chained import with_chains
 from wanrun.client import Client
-from wanrun.consent import ask_first, make_budget
+from wanrun.consent import ask_first, caps_of, question_about
 from wanrun.digests import Digests
 from wanrun.engine import run_jobs
+from wanrun.engine.budget import Budget
 from wanrun.engine.leaving import GRACE_SECONDS
 from wanrun.engine.news import News, listeners_of
 from wanrun.engine.notify import End, tell_at_the_end
@@ -157,20 +158,30 @@ class Run:
         chosen = select(whole, self.selection)
         plan = with_chains(chosen, artifacts=self.project.artifacts, now=self.world.now())
         if self.promised is not None:
-            self._keep_promise(self.promised, make_forecast(plan, batch, self.project, ledger, entries), batch, ledger)
+            forecast = make_forecast(plan, batch, self.project, ledger, entries, max_cost=self.promised.max_cost)
+            self._keep_promise(self.promised, forecast, batch, ledger)
         self._notes += refuse_vetoed(plan, self.project.catalog)
         return plan
 
     def _keep_promise(self, promised: Planned, forecast: Forecast, batch: Batch, ledger: Ledger) -> None:
         now = promise_of(
-            forecast, batch, self.project, ledger, selection=self.selection, retry_failed=self.retry_failed
+            forecast,
+            batch,
+            self.project,
+            ledger,
+            selection=self.selection,
+            retry_failed=self.retry_failed,
+            max_cost=promised.max_cost,
         )
         keep_promise(promised, now)
 
     async def _ask_first(self, work: Work, plan: Plan) -> None:
+        question = question_about(plan.jobs, self.project, work.budget.most)
+        if question is None:
+            return
         with trio.CancelScope() as scope:
             work.stop.bind(scope)
-            await ask_first(plan, self.project, work.budget, self.confirm)
+            await ask_first(question, self.confirm)
 
     def _work(self, plan: Plan, batch: Batch, ledger: Ledger, stop: Stop) -> Work:
         news = News(listeners_of(batch.specs, self.project))
@@ -191,12 +202,18 @@ class Run:
             observe=audience.hear,
             jobs=[] if stop.reasons else open_jobs(plan, batch, ledger, self.project, now=self.world.now()),
             stop=stop,
-            budget=make_budget(self.project, batch, ledger, self.max_cost),
+            budget=Budget(ledger, caps_of(self.project, batch, self._own_caps()), self.project.price),
             digests=self._digests,
             news=news,
             waits=not self.no_wait,
             leave_at=self._began + self.max_wait_seconds,
         )
+
+    def _own_caps(self) -> Mapping[str, Money | None]:
+        """Return what limits this run alone; a plan's limit holds whatever the run is given besides."""
+        if self.promised is None:
+            return {"--max-cost": self.max_cost}
+        return {"--max-cost": self.max_cost, f"--max-cost of {self.promised.file}": self.promised.max_cost}
 
     def _count(self, event: Event) -> None:
         self._counts[event.name] += 1

@@ -52,6 +52,9 @@ VAULT = """
 """
 
 
+LOUD = "raise RuntimeError('imported')"
+
+
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Install a distribution with one plugin, as pip would: a module and its metadata on the path."""
@@ -140,7 +143,45 @@ def test_a_model_that_nobody_offers_is_named(project: Project) -> None:
     )
 
 
+def test_the_schema_has_what_a_project_allows(project: Project, install: Install) -> None:
+    """Neither kinds nor plugins that its specs may not use, so that an editor offers what `validate` takes."""
+    install("loud", LOUD)
+    project.write("wanrun.toml", '[allow]\nkinds = ["file", "http", "folder"]\nplugins = ["http", "folder"]\n')
+    project.write("open.toml", "")
+
+    found = project.wanrun("schema")
+    open_one = project.wanrun("schema", "--config", "open.toml")
+
+    definitions = found.json["$defs"]
+    assert found.exit_code == 0, found
+    assert list(definitions["media_value"]["properties"]) == ["http", "job"]
+    assert list(definitions["sink"]["properties"]) == ["folder"]
+    assert (open_one.exit_code, "plugin loud (loud 1.2)" in open_one.stderr) == (2, True), open_one
+
+
 # plugins
+
+
+def test_what_a_project_does_not_allow_is_marked(project: Project, install: Install) -> None:
+    """A plugin is not even imported, whatever it would do; kinds of others are named; in either format."""
+    install("loud", LOUD)
+    project.write("wanrun.toml", '[allow]\nkinds = ["http", "folder"]\nplugins = ["file", "http", "folder"]\n')
+
+    said = project.wanrun("plugins")
+    found = {each["plugin"]: each for each in project.wanrun("plugins", "--format", "json").json["plugins"]}
+    kind = project.wanrun("plugins", "url")
+    unknown = project.wanrun("plugins", "siren")
+
+    rows = {line.split()[0]: line.split(maxsplit=3)[3] for line in said.stdout.splitlines()}
+    assert (said.exit_code, said.stderr) == (0, ""), said
+    assert rows["loud"] == "not allowed here ([allow] in the settings), and not imported"
+    assert rows["http"] == "sources http, url; not allowed here ([allow] in the settings): url"
+    assert rows["wanrun"] == "source job; model wan2.7-videoedit"
+    assert (found["loud"]["allowed"], found["http"]["allowed"]) == (False, True)
+    assert (found["loud"]["problem"], found["http"]["kinds_not_allowed"]) == (None, ["url"])
+    assert kind.stdout.splitlines()[1] == "not allowed here ([allow] in the settings)"
+    assert unknown.exit_code == 2
+    assert "not looked at, since [allow] in the settings does not have them: " in unknown.stderr
 
 
 def test_the_installed_plugins_are_shown(project: Project, install: Install) -> None:
@@ -309,6 +350,26 @@ def test_a_sound_project_is_all_fine(project: Project, key: str) -> None:
     assert found["service"][1].startswith("the key is accepted; 0 tasks in the last 24 h")
     assert key not in said.all
     assert calls == {"list": {"200": 2}}  # printed twice
+
+
+def test_what_specs_may_use_is_shown(project: Project, install: Install, key: str) -> None:
+    """With names in the lists that are nothing's, and the plugins that are not imported; nobody has to do anything."""
+    install("loud", LOUD)
+    lists = 'kinds = ["flie", "http"]\nplugins = ["file", "http", "folder", "vault"]\nsecrets = []\n'
+    project.write("wanrun.toml", f"[allow]\n{lists}")
+
+    said = project.wanrun("doctor", "--emulator")
+    open_one = project.wanrun("doctor", "--emulator", "--config", project.write("open.toml", ""))
+
+    assert said.exit_code == 0, said
+    lines = [line.split(maxsplit=2) for line in said.stdout.splitlines() if "allow" in line]
+    words = [" ".join(line) for line in lines]
+    assert "ok allow specs may use only: secrets none; kinds flie, http; plugins file, http, folder, vault" in words
+    assert any(each.startswith("note allow [allow] has plugins that are not installed: vault; there") for each in words)
+    known = "file, folder, http, job, url"
+    assert f"note allow [allow] has kinds that no allowed plugin offers: flie; there are {known}" in words
+    assert any("plugin loud" in each and "does not have it; it is not imported" in each for each in words)
+    assert (open_one.exit_code, "allow" in open_one.stdout) == (2, False), open_one
 
 
 def test_a_finished_project_says_what_its_ledger_has(project: Project) -> None:

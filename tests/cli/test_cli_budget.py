@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from cli_parts import FAST, SETTINGS
+from cli_parts import FAST, HEAD, SETTINGS
 
-from processes import COMMAND, DEADLINE_SECONDS
+from processes import COMMAND, DEADLINE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -229,3 +229,57 @@ def test_without_a_terminal_nobody_is_asked(careful: tuple[Project, str]) -> Non
     )
     assert (small.exit_code, agreed.exit_code, project.statement(url)["tasks_made"]) == (0, 0, 3)
     assert "by this run: 8.81 CNY spent; in all: 13.21 CNY spent\n" in agreed.stdout
+
+
+def crowd(project: Project) -> str:
+    """Write a spec of 10,001 jobs and return its name."""
+    axes = f"{{a: {list(range(73))}, b: {list(range(137))}}}"
+    job = f"""\
+  - id: "${{{{ matrix.a }}}}-${{{{ matrix.b }}}}"
+    matrix: {axes}
+    prompt: "words of ${{{{ job.id }}}}"
+    media: [{{video: https://example.com/one.mp4}}]
+"""
+    return project.write("crowd.yaml", f"{HEAD}jobs:\n{job}")
+
+
+@pytest.mark.slow
+def test_very_many_jobs_are_asked_about(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand and one without anybody to ask: exit code 2 before anything is sent; the plan says so."""
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-test")
+    spec = crowd(project)
+
+    plan = project.wanrun("plan", spec, "--format", "json").json
+    fewer = project.wanrun("plan", spec, "--limit", "10000", "--format", "json").json
+    run = project.wanrun(spec, "--base-url", "http://127.0.0.1:9/api/v1")
+
+    (obstacle,) = plan["obstacles"]
+    assert (obstacle["what"], obstacle["exit_code"]) == ("confirmation", 2)
+    assert obstacle["words"] == "it submits 10001 jobs, more than 10000: a run asks first, or needs --yes"
+    assert (fewer["actions"], fewer["obstacles"]) == ({"submit": 10000, "nothing": 1}, [])
+    assert run.exit_code == 2, run
+    assert run.stderr.endswith(
+        "10001 jobs to submit may cost up to 221300.21 CNY; a run that submits more than 10000 jobs asks first; "
+        "nothing was submitted. Run it at a terminal to be asked, or with --yes\n"
+    )
+
+
+@pytest.mark.slow
+def test_very_many_jobs_go_through_when_agreed_to(project: Project) -> None:
+    """At a terminal with number and amount; with --yes nobody is asked."""
+    project.write("wanrun.toml", SETTINGS)
+    spec = crowd(project)
+    with project.emulator("--speed", "100000") as url:
+        with terminal(project, spec, "--base-url", url) as screen:
+            screen.until("10001 jobs to submit may cost up to 221300.21 CNY. Submit? [y/N] ")
+            assert project.statement(url)["tasks_made"] == 0
+            screen.type("y\n")
+            wait_until(lambda: project.statement(url)["tasks_made"] > 0)
+            screen.process.send_signal(signal.SIGINT)
+            assert screen.end() == 130, screen.seen
+        before = project.statement(url)["tasks_made"]
+        unasked = project.start(spec, "--base-url", url, "--yes", **KEY)
+        wait_until(lambda: project.statement(url)["tasks_made"] > before)
+        unasked.signal(signal.SIGINT)
+
+        assert unasked.end().exit_code == 130

@@ -8,7 +8,9 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -332,6 +334,7 @@ def test_nobody_runs_with_a_ledger_that_is_lent(project: Project) -> None:
     plan = project.wanrun("plan", spec, "--emulator", "--format", "json")
     run = project.wanrun(project.spec("one", "two"), *FAST)
     again = project.wanrun(*EXPORT, "again.jsonl", "--lent-to", "job 8")
+    doctor = project.wanrun("doctor", "--emulator")
 
     assert "it is lent to job 7 at 20" in taken.stdout, taken
     assert plan.json["actions"] == {"nothing": 1}
@@ -339,6 +342,39 @@ def test_nobody_runs_with_a_ledger_that_is_lent(project: Project) -> None:
     assert f"{LEDGER} was lent to job 7 at 20" in run.stderr
     assert 'and then: wanrun ledger reclaim "job 7"' in run.stderr
     assert (again.exit_code, again.stderr) == (1, run.stderr)  # nor can it be lent to another
+    assert (doctor.exit_code, run.stderr.strip() in doctor.stdout) == (1, True), doctor
+
+
+@pytest.mark.parametrize(
+    "written", ["{", "[]", '{"to": 1, "at": 5}', '{"to": "me", "at": "x"}', "[" * 100_000, b"\x00"]
+)
+def test_a_ledger_that_does_not_say_whom_it_is_lent_to_is_damaged(project: Project, written: str | bytes) -> None:
+    """It may be lent to anybody, so nobody runs with it or hands it on; in words, with what to do."""
+    spec = delivered(project, "one")
+    project.wanrun(*EXPORT, "good.jsonl")
+    with closing(sqlite3.connect(project.folder / LEDGER)) as raw:
+        raw.execute("INSERT INTO meta VALUES ('lent', ?)", (written,))
+        raw.commit()
+
+    commands = (
+        (spec, *FAST),
+        ("plan", spec, "--emulator"),
+        (*EXPORT, "again.jsonl"),
+        (*IMPORT, "good.jsonl"),
+        ("ledger", "reclaim", "--emulator", "me"),
+    )
+    said = [project.wanrun(*command) for command in commands]
+    looked = [project.wanrun(*command, "--emulator") for command in (("ledger", "check"), ("doctor",))]
+    status = project.wanrun("status", "--emulator", "--format", "json")
+
+    for each in said:
+        assert each.exit_code == 1, each
+        assert f"{LEDGER} is damaged: it does not say whom it is lent to: " in each.stderr
+        assert "take the last good copy of it, or make a new one: wanrun ledger rebuild" in each.stderr
+        assert "Traceback" not in each.all
+    for each in looked:
+        assert (each.exit_code, "it does not say whom it is lent to" in each.stdout) == (1, True), each
+    assert [job["state"] for job in status.json["jobs"]] == ["done"]  # which is the ledger's to say all the same
 
 
 def test_a_newer_file_gives_a_lent_ledger_back(project: Project) -> None:

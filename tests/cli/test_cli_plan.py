@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import stat
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,6 +164,31 @@ def test_what_would_stop_a_run_is_said_before(project: Project, toml: str, words
     assert said.stdout.splitlines()[-1] == words
 
 
+def test_what_a_run_with_a_cap_would_leave_is_said_before(project: Project) -> None:
+    """As `run --max-cost` does it, whatever was spent before; an amount that is none is refused in the same words."""
+    project.wanrun(project.spec("one"), *FAST)
+    spec = project.spec("one", "two", "three")
+
+    said = project.wanrun("plan", spec, "--emulator", "--max-cost", "25 CNY")
+    (obstacle,) = project.wanrun("plan", spec, "--emulator", "--max-cost", "25 CNY", "--format", "json").json[
+        "obstacles"
+    ]
+    enough = project.wanrun("plan", spec, "--emulator", "--max-cost", "44.26 CNY", "--format", "json").json
+    wrong = [project.wanrun(command, spec, "--emulator", "--max-cost", "25") for command in ("plan", "run")]
+
+    assert said.exit_code == 0, said
+    assert said.stdout.splitlines()[-1] == (
+        "would stop (budget): --max-cost is 25.00 CNY: enough for 1 of 2 jobs to submit, and not for batch/three, "
+        "which may cost 22.13 CNY"
+    )
+    assert (obstacle["exit_code"], enough["obstacles"]) == (5, [])
+    assert {(each.exit_code, each.stderr) for each in wrong} == {
+        (2, '--max-cost is "25"; give an amount with its currency, such as "200 CNY"\n')
+    }
+    other = project.wanrun("plan", spec, "--emulator", "--max-cost", "25 USD")
+    assert (other.exit_code, "--max-cost is in USD, but" in other.stderr) == (2, True), other
+
+
 def test_the_budget_of_a_spec_counts_what_its_jobs_have_cost(project: Project) -> None:
     """Twelve of thirty have gone, so one more job does not fit."""
     project.wanrun(project.spec("one"), *FAST)
@@ -298,6 +325,26 @@ def test_a_plan_keeps_what_was_chosen(project: Project) -> None:
     assert "1 done; 1 task submitted" in said.stdout, said
     assert (project.folder / "out").exists() is False
     assert [path.name for path in (project.folder / ".wanrun").rglob("*.mp4")] != []
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        pytest.param((), "--max-cost of plan.json is 25.00 CNY", id="none of the run's own"),
+        pytest.param(("--max-cost", "90 CNY"), "--max-cost of plan.json is 25.00 CNY", id="a higher one"),
+        pytest.param(("--max-cost", "23 CNY"), "--max-cost is 23.00 CNY", id="a lower one"),
+    ],
+)
+def test_a_plan_keeps_its_run_to_what_it_may_cost(project: Project, given: tuple[str, ...], words: str) -> None:
+    """What was planned for 25 CNY submits no more, whatever the run is given; it may be given less."""
+    spec = project.spec("one", "two", "three")
+    project.wanrun("plan", spec, "--emulator", "--max-cost", "25 CNY", "--out", "plan.json")
+
+    said = project.wanrun("run", "--plan", "plan.json", *FAST, *given)
+
+    assert said.exit_code == 5, said
+    assert f"{words}: 4.40 CNY spent and 0.00 CNY reserved leave no room for batch/two" in said.stdout
+    assert "1 done, 2 new; 1 task submitted" in said.stdout
 
 
 def edited(project: Project) -> None:
@@ -477,6 +524,8 @@ def test_a_plan_takes_the_place_of_an_older_one(promised: Project, mode: int) ->
         pytest.param("selection", "retry_failed", 1, id="a choice of a number"),
         pytest.param("selection", "only", "one", id="patterns that are none"),
         pytest.param("selection", "tag", 5, id="tags that are none"),
+        pytest.param("selection", "max_cost", "much", id="an amount that is none"),
+        pytest.param("selection", "max_cost", 5, id="an amount of a number"),
         pytest.param("specs", "\0a.yaml", "0", id="a name that no file has"),
         pytest.param("specs", "\ud800.yaml", "0", id="a name that cannot be written"),
         pytest.param(None, "obstacles", 3, id="obstacles that are none"),
@@ -700,3 +749,35 @@ def test_below_a_failed_job_the_plan_and_the_run_say_why(project: Project) -> No
     assert f"batch/two is blocked: {reason}" in ran.stdout
     assert f"batch/two    blocked  nothing  {reason}" in said.stdout.splitlines()
     assert "nothing was submitted" in again.stdout
+
+
+def test_status_says_who_is_blocked_and_who_waits(project: Project) -> None:
+    """By the ledger alone and whichever jobs are asked for; also in one of an older wanrun, once a run has met it."""
+    faults = project.faults(
+        {"on": "create", "nth": 1, "do": {"fail": {"code": "DataInspectionFailed", "message": "No."}}}
+    )
+    spec = chained(project)
+    reason = "batch/one, which it chains from, is failed: No. (DataInspectionFailed)"
+
+    def stands(*patterns: str) -> dict[str, tuple[str, str]]:
+        jobs = project.wanrun("status", *patterns, "--emulator", "--format", "json").json["jobs"]
+        return {job["job"]: (job["state"], job["why"]) for job in jobs}
+
+    project.wanrun(spec, *FAST, *faults, "--only", "one")
+    project.wanrun(spec, *FAST, "--exclude", "one")
+    alone = stands("three")
+    doctor = project.wanrun("doctor", "--emulator")
+    with closing(sqlite3.connect(project.folder / ".wanrun/emulator/ledger.db")) as raw:
+        raw.execute("UPDATE entries SET chains_from = NULL")
+        raw.commit()
+    before = stands("two")
+    project.wanrun(spec, *FAST)
+    blocked = stands()
+    project.wanrun(spec, *FAST, "--retry-failed", "--limit", "1")
+    waiting = stands()
+
+    assert alone == {"batch/three": ("blocked", f"batch/two, which it chains from, is blocked: {reason}")}
+    assert "1 failed, 2 blocked, 1 done" in doctor.stdout, doctor
+    assert before == {"batch/two": ("new", "")}
+    assert blocked["batch/two"] == ("blocked", reason)
+    assert (waiting["batch/two"], waiting["batch/three"]) == (("new", ""), ("new", "after batch/two"))

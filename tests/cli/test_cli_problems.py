@@ -135,10 +135,14 @@ def _read(leader: int) -> bytes:
 class TestJson:
     """What programs read."""
 
-    @pytest.mark.parametrize("command", ["validate", "plan", "run"])
-    def test_every_command_says_problems_alike(self, project: Project, command: str) -> None:
+    @pytest.mark.parametrize(
+        "command",
+        [("validate",), ("plan",), ("run",), ("resolve", "c", "--adopt", "task-1", "--spec")],
+        ids=lambda command: command[0],
+    )
+    def test_every_command_says_problems_alike(self, project: Project, command: tuple[str, ...]) -> None:
         """On standard output, and nothing on standard error; the exit code stays."""
-        said = project.wanrun(command, project.write("bad.yaml", BAD), "--format", "json")
+        said = project.wanrun(*command, project.write("bad.yaml", BAD), "--format", "json")
 
         assert (said.exit_code, said.stderr) == (2, "")
         Draft202012Validator(SCHEMA).validate(said.json)

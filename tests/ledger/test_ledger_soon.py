@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from ledger_parts import enter, in_flight
 
+from wanrun.errors import ExitCode, LedgerError
 from wanrun.ledger import AttemptState
 
 if TYPE_CHECKING:
@@ -119,3 +120,21 @@ def test_a_reader_does_not_hinder_it(book: Book) -> None:
         ledger.flush()
 
         assert len(reader.entries()) == 1
+
+
+@pytest.mark.parametrize("waiting", [True, False], ids=["something waits for a commit", "nothing waits"])
+def test_a_transaction_that_a_full_disk_has_ended_is_not_taken_for_whole(book: Book, *, waiting: bool) -> None:
+    """SQLite undoes all of it when it finds no room; who goes on all the same hears of it, with the file's name."""
+    with book.open() as ledger:
+        if waiting:
+            with ledger.transaction(soon=True):
+                enter(ledger, "one")
+        (pages,) = ledger._connection.execute("PRAGMA page_count").fetchone()
+        ledger._connection.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own stand-in for a full disk
+
+        goes_on = pytest.raises(LedgerError, match=r"ledger\.db: .*run again")
+        with goes_on as caught, ledger.transaction(), suppress(LedgerError):
+            enter(ledger, "x" * 100_000)
+
+        assert caught.value.exit_code is ExitCode.UNFINISHED
+        assert ledger.entries() == []

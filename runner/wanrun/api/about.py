@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Literal
 
 from wanrun.errors import SettingsError
 from wanrun.models import schemas_folder
+from wanrun.permits import is_kind_allowed, narrowed
+from wanrun.project import Setup
 from wanrun.registry import InstalledPlugin, installed_plugins, load_catalog
+from wanrun.settings import load_settings
 from wanrun.spec.printed import printed_base_schema, printed_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from wanrun.hookspecs import SinkKind, SourceKind
+    from wanrun.settings import Allow
     from wanrun.types import JSON
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -30,10 +34,13 @@ class InstalledKind:
     plugin: InstalledPlugin
     short: str | None  #: the option that a bare string stands for
     options: Mapping[str, JSON]  #: JSON Schema of an object
+    allowed: bool = True  #: specs of this project may use it
 
 
-def schema(*, events: bool = False, base: bool = False, model: str | None = None) -> dict[str, JSON]:
-    """Return the schema of specs with the options of every installed plugin, as editors want it.
+def schema(
+    setup: Setup | None = None, *, events: bool = False, base: bool = False, model: str | None = None
+) -> dict[str, JSON]:
+    """Return the schema of specs with the options of every plugin and kind that the project allows, for editors.
 
     Instead, with `events`, that of a run's event lines; with `base`, that of files that specs extend; with `model`,
     that of what a job may ask of one model. Raises `PluginError`, and `SettingsError` for a model that nobody offers.
@@ -41,7 +48,8 @@ def schema(*, events: bool = False, base: bool = False, model: str | None = None
     if events:
         text = (schemas_folder() / "events.schema.json").read_text(encoding="utf-8")
         return dict(json.loads(text))
-    catalog = load_catalog()
+    allow = _allow(setup)
+    catalog = narrowed(load_catalog(only=allow.plugins), allow)
     if model is None:
         return printed_base_schema(catalog) if base else printed_schema(catalog)
     if model not in catalog.models:
@@ -50,30 +58,53 @@ def schema(*, events: bool = False, base: bool = False, model: str | None = None
     return {"$schema": DIALECT, "title": found.name, "description": found.description, **found.job}
 
 
-def plugins() -> list[InstalledPlugin]:
-    """Return every installed plugin, the core first; one that is broken with its `problem`, never an error."""
-    return installed_plugins()
+def plugins(setup: Setup | None = None) -> list[InstalledPlugin]:
+    """Return every installed plugin, the core first; one that is broken with its `problem`.
+
+    One that the project does not allow is not imported, so that what it offers is not known. Raises `SettingsError`
+    for settings that cannot be read.
+    """
+    return installed_plugins(_allow(setup).plugins)
 
 
-def kinds(name: str) -> list[InstalledKind]:
-    """Return what is offered under a name: a source, a sink, or both. Raises `SettingsError` when it is nothing."""
-    installed = installed_plugins()
-    found = [kind for plugin in installed for kind in _kinds(plugin) if kind.name == name]
-    if not found:
-        known = sorted({kind.name for plugin in installed for kind in _kinds(plugin)})
-        raise SettingsError(f'no plugin offers the kind "{name}"; {_hint(name, known)}')
+def kinds(name: str | None = None, setup: Setup | None = None) -> list[InstalledKind]:
+    """Return the installed kinds of source and sink, or what is offered under a name: one of them, or both.
+
+    Raises `SettingsError` for a name that is nothing's.
+    """
+    allow = _allow(setup)
+    installed = installed_plugins(allow.plugins)
+    every = [kind for plugin in installed for kind in _kinds(plugin, allow)]
+    found = [kind for kind in every if name in (None, kind.name)]
+    if name is not None and not found:
+        known = sorted({kind.name for kind in every})
+        unknown = ", ".join(plugin.name for plugin in installed if not plugin.allowed)
+        more = f"; not looked at, since [allow] in the settings does not have them: {unknown}" if unknown else ""
+        raise SettingsError(f'no plugin offers the kind "{name}"; {_hint(name, known)}{more}')
     return found
 
 
-def _kinds(plugin: InstalledPlugin) -> list[InstalledKind]:
-    sources = [_kind("source", name, kind, plugin) for name, kind in plugin.sources.items()]
-    return sources + [_kind("sink", name, kind, plugin) for name, kind in plugin.sinks.items()]
+def _allow(setup: Setup | None) -> Allow:
+    setup = setup or Setup()
+    return load_settings(start=setup.folder, config=setup.config, environ=setup.environ).allow
+
+
+def _kinds(plugin: InstalledPlugin, allow: Allow) -> list[InstalledKind]:
+    sources = [_kind("source", name, kind, plugin, allow) for name, kind in plugin.sources.items()]
+    return sources + [_kind("sink", name, kind, plugin, allow) for name, kind in plugin.sinks.items()]
 
 
 def _kind(
-    sort: Literal["source", "sink"], name: str, kind: SourceKind | SinkKind, plugin: InstalledPlugin
+    sort: Literal["source", "sink"], name: str, kind: SourceKind | SinkKind, plugin: InstalledPlugin, allow: Allow
 ) -> InstalledKind:
-    return InstalledKind(sort=sort, name=name, plugin=plugin, short=kind.short, options=kind.options)
+    return InstalledKind(
+        sort=sort,
+        name=name,
+        plugin=plugin,
+        short=kind.short,
+        options=kind.options,
+        allowed=is_kind_allowed(name, allow),
+    )
 
 
 def _hint(name: str, known: list[str]) -> str:

@@ -126,10 +126,13 @@ def _state_of(ledger: Path, lent_to: str | None, now: float) -> tuple[sqlite3.Co
         if lent_to is not None:
             raise
         tables, used_by = snapshot(ledger), Lent(f"the run that was using it, {exc.holder}", now)
-    before = lent_in(tables)
-    if before is not None and lent_to is not None:
+    try:
+        before = lent_in(tables, str(ledger))
+        if before is not None and lent_to is not None:
+            raise not_given_back(str(ledger), before)
+    except LedgerError:
         tables.close()
-        raise not_given_back(str(ledger), before)
+        raise
     return tables, before or (Lent(lent_to, now) if lent_to is not None else used_by)
 
 
@@ -194,7 +197,7 @@ def _take(portable: Portable, name: str, project: Project, replace: str | None) 
         with closing(snapshot(path)) as here:
             migrate(here, str(path))
             _check_account(portable, account_in(here), name, project)
-            difference, lent = compare(here, portable.tables), lent_in(here)
+            difference, lent = compare(here, portable.tables), lent_in(here, str(path))
             relation = difference.relation
             if relation is Relation.SAME and _knows_no_more(portable, lent):
                 return dataclasses.replace(_imported(portable, here, project), relation=relation)
@@ -291,7 +294,7 @@ def _imported(portable: Portable, tables: sqlite3.Connection, project: Project) 
         states=Counter(standing(entry, None)[0] for entry in entries),
         missing=tuple(_missing(entries, project, now)),
         gone_at=min((at for at in flying if at is not None), default=None),
-        lent=lent_in(tables),
+        lent=lent_in(tables, str(project.ledger_path)),
         forgotten={},
     )
 

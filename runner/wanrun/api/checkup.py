@@ -6,6 +6,7 @@ import platform
 import sqlite3
 import time
 from collections import Counter
+from dataclasses import asdict
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING
 
@@ -14,18 +15,22 @@ from wanrun.api.greeting import provider_findings
 from wanrun.api.standing import standings
 from wanrun.errors import LedgerError, PluginError, SettingsError
 from wanrun.ledger import Ledger
+from wanrun.ledger.lending import not_given_back
 from wanrun.ledger.store import account_words
 from wanrun.project import Setup, open_project
 from wanrun.registry import InstalledPlugin, installed_plugins, load_catalog
-from wanrun.settings import FILE_NAME, STATE_FOLDER
+from wanrun.settings import FILE_NAME, STATE_FOLDER, load_settings
 from wanrun.types import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from wanrun.api.standing import JobStanding
     from wanrun.catalog import Catalog
+    from wanrun.ledger.lending import Lent
     from wanrun.project import Project
+    from wanrun.settings import Allow
 
 NAMES_SHOWN = 5
 #: Module of an extra -> what it is for, and what installs it.
@@ -42,12 +47,15 @@ def doctor(setup: Setup | None = None, *, provider: str | None = None) -> Checku
     the findings. Blocking.
     """
     setup = setup or Setup()
-    found = [*_machine(), *(_plugin(plugin) for plugin in installed_plugins())]
+    found = _machine()
     try:
-        project = open_project(setup, catalog=_catalog())
+        allow = load_settings(start=setup.folder, config=setup.config, environ=setup.environ).allow
+        project = open_project(setup, catalog=_catalog(allow))
     except SettingsError as exc:
-        return Checkup((*found, problem("settings", str(exc))))
-    found += [_root(project), _settings(project)]
+        return Checkup((*found, *map(_plugin, installed_plugins()), problem("settings", str(exc))))
+    plugins = installed_plugins(allow.plugins)
+    found += map(_plugin, plugins)
+    found += [_root(project), _settings(project), *_allowed(allow, plugins)]
     findings, account = _ledger(project)
     found += findings
     for name in _providers(project, provider):
@@ -80,15 +88,18 @@ def _extra(module: str) -> Finding:
 def _plugin(plugin: InstalledPlugin) -> Finding:
     about = f"plugin {plugin.name}"
     package = f"{plugin.package} {plugin.version}".strip()
+    if not plugin.allowed:
+        words = f"{package}: [allow] in the settings does not have it; it is not imported"
+        return note(about, words, package=plugin.package, version=plugin.version, allowed=False)
     if plugin.problem is not None:
         return problem(about, f"{package}: {plugin.problem}", advice=f"mend or uninstall {plugin.package}")
     return fine(about, f"{package}: {plugin.offers()}", package=plugin.package, version=plugin.version)
 
 
-def _catalog() -> Catalog:
-    """Return what is installed; where that cannot be used, which is a finding already, what the core has."""
+def _catalog(allow: Allow) -> Catalog:
+    """Return what is installed and allowed; where that cannot be used, which is a finding, what the core has."""
     try:
-        return load_catalog()
+        return load_catalog(only=allow.plugins)
     except PluginError:
         return load_catalog(entry_points=False)
 
@@ -107,6 +118,25 @@ def _settings(project: Project) -> Finding:
     return fine("settings", str(path), file=str(path), providers=list(project.settings.written))
 
 
+def _allowed(allow: Allow, plugins: Sequence[InstalledPlugin]) -> Iterator[Finding]:
+    """Say what specs may use, and which names in the lists are nothing's, since such a one may be misspelt."""
+    lists = {name: each for name, each in asdict(allow).items() if each is not None}
+    if not lists:
+        return
+    words = "; ".join(f"{name} {', '.join(each) or 'none'}" for name, each in lists.items())
+    yield fine("allow", f"specs may use only: {words}", **{name: list(each) for name, each in lists.items()})
+    names = [each.name for each in plugins]
+    kinds = [kind for each in plugins for kind in (*each.sources, *each.sinks)]
+    yield from _nobodys("plugins", allow.plugins, names, "are not installed")
+    yield from _nobodys("kinds", allow.kinds, kinds, "no allowed plugin offers")
+
+
+def _nobodys(what: str, given: Sequence[str] | None, known: Sequence[str], why: str) -> Iterator[Finding]:
+    if nobodys := [name for name in given or () if name not in known]:
+        advice = f"there are {', '.join(sorted(set(known)))}"
+        yield note("allow", f"[allow] has {what} that {why}: {', '.join(nobodys)}", advice=advice)
+
+
 def _ledger(project: Project) -> tuple[list[Finding], str | None]:
     """Look at the ledger; returns whose it is too."""
     path = project.ledger_path
@@ -114,7 +144,7 @@ def _ledger(project: Project) -> tuple[list[Finding], str | None]:
         return [fine("ledger", f"{path}: none yet, the first run makes it", path=str(path), account=None)], None
     try:
         with Ledger.open(path, now=time.time) as ledger:
-            damage, account, jobs = ledger.damage(), ledger.account, standings(ledger.entries())
+            damage, account, lent, jobs = ledger.damage(), ledger.account, ledger.lent, standings(ledger.entries())
     except LedgerError as exc:
         return [problem("ledger", str(exc), exit_code=exc.exit_code, path=str(path))], None
     if damage:
@@ -124,7 +154,15 @@ def _ledger(project: Project) -> tuple[list[Finding], str | None]:
     counts = Counter(job.state.value for job in jobs)
     listed = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no jobs"
     whole = fine("ledger", f"{path} {owner}; sound; {listed}", path=str(path), account=account, jobs=dict(counts))
-    return [whole, *_unsettled(jobs)], account
+    return [whole, *_lent(path, lent), *_unsettled(jobs)], account
+
+
+def _lent(path: Path, lent: Lent | None) -> list[Finding]:
+    """Say that no run would use the ledger, since somebody else goes on with it."""
+    if lent is None:
+        return []
+    error = not_given_back(str(path), lent)
+    return [problem("ledger", str(error), exit_code=error.exit_code, path=str(path), lent_to=lent.to)]
 
 
 def _unsettled(jobs: Sequence[JobStanding]) -> list[Finding]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from wanrun.batch import Batch, identify_batch, load_batch, plan_batch
 from wanrun.chained import with_chains
+from wanrun.consent import parsed_cap
 from wanrun.forecast import make_forecast
 from wanrun.ledger import Ledger
 from wanrun.planfile import promise_of, write_plan
@@ -57,14 +58,16 @@ def forecast(
     retry_failed: bool = False,
     selection: Selection | None = None,
     plan_file: str | PathLike[str] | None = None,
+    max_cost: str | None = None,
 ) -> Forecast:
     """Say what a run of these specs would do and what that comes to: changes, money, time, and what would stop it.
 
     Otherwise as `plan`; raises `PluginError` when a policy fails, too. A veto is in the result. `plan_file` is written
-    for a run that shall do this or nothing, and takes the place of nothing but another plan.
+    for a run that shall do this or nothing, and takes the place of nothing but another plan. `max_cost`, such as
+    `30 CNY`, is what that run may submit.
     """
     project = open_project(setup or Setup())
-    selection = selection or Selection()
+    selection, most = selection or Selection(), parsed_cap(max_cost)
     with _uncollected():
         batch = load_batch([Path(path) for path in paths], project)
         identified = identify_batch(batch, project)
@@ -72,9 +75,11 @@ def forecast(
             entries = ledger.entries()
             whole = plan_batch(batch, identified, entries, project, retry_failed=retry_failed)
             chosen = with_chains(select(whole, selection), artifacts=project.artifacts, now=time.time())
-            found = make_forecast(chosen, batch, project, ledger, entries)
+            found = make_forecast(chosen, batch, project, ledger, entries, max_cost=most)
             if plan_file is not None:
-                promise = promise_of(found, batch, project, ledger, selection=selection, retry_failed=retry_failed)
+                promise = promise_of(
+                    found, batch, project, ledger, selection=selection, retry_failed=retry_failed, max_cost=most
+                )
                 write_plan(Path(plan_file), promise, ledger=project.ledger_path, now=time.time())
     return found
 

@@ -52,12 +52,12 @@ async def run_async(
     """Carry out specs, inside trio, until nothing is left that this run can move.
 
     `selection` chooses among the jobs of the specs. `plan_file`, which `forecast` writes, says what to do instead:
-    specs, which may then be left out, selection and `retry_failed`; the run refuses (`SettingsError`) when anything
-    has changed since. `max_wait_seconds` after the start no more is submitted, and the
-    run ends within a minute; `no_wait` brings home what has ended, fills the places in flight and leaves. Neither
-    cancels anything: another run goes on.
+    specs, which may then be left out, selection, `retry_failed` and `max_cost`, beside which one given here may be
+    lower; the run refuses (`SettingsError`) when anything has changed since. `max_wait_seconds` after the start no
+    more is submitted, and the run ends within a minute; `no_wait` brings home what has ended, fills the places in
+    flight and leaves. Neither cancels anything: another run goes on.
     `max_cost`, such as `30 CNY`, limits what this run submits. `confirm` is asked once when that may cost more than
-    the settings' `confirm_above`; without one such a run is refused.
+    the settings' `confirm_above`, or is more than 10,000 jobs; without one such a run is refused.
     `observe` hears every event, `planned` the plan before anything is done about it. `signals` says that the process
     is this run's own: SIGINT, SIGTERM and SIGHUP end the run, and with `os._exit` the process if that takes longer
     than some seconds. `catalog`, `world` and `transport` replace the installed plugins, the clocks and the
@@ -80,7 +80,7 @@ async def run_async(
         promised=promised,
         max_wait_seconds=max_wait_seconds,
         no_wait=no_wait,
-        max_cost=None if max_cost is None else parsed_cap(max_cost),
+        max_cost=parsed_cap(max_cost),
         confirm=confirm,
         signals=signals,
         world=world or World(),

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from wanrun.api.looking import entries_of
+from wanrun.chained import by_ledger
 from wanrun.errors import LedgerError, SettingsError
 from wanrun.ledger import AttemptState, Ledger, LedgerLock
 from wanrun.ledger.rows import latest
@@ -79,12 +80,19 @@ def status(setup: Setup | None = None, patterns: Sequence[str] = ()) -> list[Job
 
 def standings(entries: Sequence[Entry], patterns: Sequence[str] = ()) -> list[JobStanding]:
     """Return how the jobs of these entries stand, as `status` lists them."""
-    current = {entry.id for entry in latest(entries).values()}
+    current = latest(entries)
+    chained = by_ledger(current)
     return [
-        standing_of(entry)
+        _in_chain(standing_of(entry), chained) if entry is current[entry.address] else standing_of(entry)
         for entry in entries
-        if matches(entry, patterns) and (entry.id in current or standing(entry, None)[0] in UNSETTLED)
+        if matches(entry, patterns) and (entry is current[entry.address] or standing(entry, None)[0] in UNSETTLED)
     ]
+
+
+def _in_chain(job: JobStanding, chained: Mapping[str, tuple[State, str]]) -> JobStanding:
+    """Return how a job stands, with what those make of it that it chains from."""
+    state, why = chained.get(job.address, (job.state, job.why))
+    return replace(job, state=state, why=why)
 
 
 def matches(entry: Entry, patterns: Sequence[str]) -> bool:

@@ -9,21 +9,27 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wanrun import api
-from wanrun.cli.options import emulator_flag, emulator_options, format_option, make_setup, setup_options
+from wanrun.cli.options import config_option, emulator_flag, emulator_options, format_option, make_setup, setup_options
 from wanrun.cli.output import counted, say, say_json, table
 from wanrun.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
+
+NOT_ALLOWED = "not allowed here ([allow] in the settings)"
 
 
 @click.command()
 @click.option("--events", is_flag=True, help="Instead, what run --events writes, a line.")
 @click.option("--base", is_flag=True, help="Instead, what a file holds that specs extend.")
 @click.option("--model", metavar="NAME", help="Instead, what a job may ask of one model.")
+@config_option
 @format_option
-def schema(events: bool, base: bool, model: str | None, form: str) -> int:
+def schema(events: bool, base: bool, model: str | None, config: Path | None, form: str) -> int:
     """Print the JSON Schema of specs, with the options of every installed plugin; JSON in either format.
+
+    Of plugins and kinds, it has those that [allow] in the settings lets specs use.
 
     \b
       wanrun schema > spec.schema.json
@@ -35,33 +41,47 @@ def schema(events: bool, base: bool, model: str | None, form: str) -> int:
     """
     if events + base + (model is not None) > 1:
         raise click.UsageError("--events, --base and --model exclude each other")
-    say_json(api.schema(events=events, base=base, model=model))
+    say_json(api.schema(api.Setup(config=config), events=events, base=base, model=model))
     return 0
 
 
 @click.command()
 @click.argument("kind", required=False, metavar="[KIND]")
+@config_option
 @format_option
-def plugins(kind: str | None, form: str) -> int:
+def plugins(kind: str | None, config: Path | None, form: str) -> int:
     """Show the installed plugins and what each offers, or the options of one KIND of source or sink.
 
-    A plugin that cannot be used is named with what is wrong; exit code 2.
+    A plugin that cannot be used is named with what is wrong; exit code 2. What [allow] in the settings does not have
+    is marked; a plugin that it does not have is not imported.
     """
-    found = api.plugins()
+    setup = api.Setup(config=config)
+    found = api.plugins(setup)
     if kind is not None:
-        _show_kinds(api.kinds(kind), form)
-    elif form == "json":
-        say_json({"plugins": [_plugin(plugin) for plugin in found]})
+        _show_kinds(api.kinds(kind, setup), form)
     else:
-        say(table([(each.name, f"{each.package} {each.version}".strip(), _offers(each)) for each in found]))
+        _show_plugins(found, [each for each in api.kinds(setup=setup) if not each.allowed], form)
     broken = [each for each in found if each.problem is not None]
     for each in broken:
         say(f"plugin {each.name} ({each.package} {each.version}): {each.problem}", err=True)
     return int(ExitCode.INVALID if broken else ExitCode.OK)
 
 
-def _offers(plugin: api.InstalledPlugin) -> str:
-    return "cannot be used" if plugin.problem is not None else plugin.offers()
+def _show_plugins(plugins: list[api.InstalledPlugin], forbidden: list[api.InstalledKind], form: str) -> None:
+    kinds = {each.name: sorted({kind.name for kind in forbidden if kind.plugin.name == each.name}) for each in plugins}
+    if form == "json":
+        say_json({"plugins": [_plugin(each) | {"kinds_not_allowed": [*kinds[each.name]]} for each in plugins]})
+        return
+    rows = [(each.name, f"{each.package} {each.version}".strip(), _offers(each, kinds[each.name])) for each in plugins]
+    say(table(rows))
+
+
+def _offers(plugin: api.InstalledPlugin, forbidden: list[str]) -> str:
+    if not plugin.allowed:
+        return f"{NOT_ALLOWED}, and not imported"
+    if plugin.problem is not None:
+        return "cannot be used"
+    return plugin.offers() + (f"; {NOT_ALLOWED}: {', '.join(forbidden)}" if forbidden else "")
 
 
 def _plugin(plugin: api.InstalledPlugin) -> dict[str, Any]:
@@ -73,6 +93,7 @@ def _plugin(plugin: api.InstalledPlugin) -> dict[str, Any]:
         "sinks": list(plugin.sinks),
         "models": list(plugin.models),
         "observes": plugin.observes,
+        "allowed": plugin.allowed,
         "problem": plugin.problem,
     }
 
@@ -84,6 +105,8 @@ def _show_kinds(kinds: list[api.InstalledKind], form: str) -> None:
     for number, kind in enumerate(kinds):
         plugin = kind.plugin
         say(("\n" if number else "") + f"{kind.sort} {kind.name}, of {plugin.name} ({plugin.package} {plugin.version})")
+        if not kind.allowed:
+            say(NOT_ALLOWED)
         if kind.short:
             say(f"{{{kind.name}: TEXT}} is short for {{{kind.name}: {{{kind.short}: TEXT}}}}")
         options: Any = kind.options
@@ -99,6 +122,7 @@ def _kind(kind: api.InstalledKind) -> dict[str, Any]:
         "package": kind.plugin.package,
         "version": kind.plugin.version,
         "short": kind.short,
+        "allowed": kind.allowed,
         "options": dict(kind.options),
     }
 

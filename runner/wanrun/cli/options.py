@@ -30,11 +30,14 @@ format_option = click.option(
 )
 
 
+config_option = click.option("--config", type=click.Path(path_type=Path), help="Settings instead of wanrun.toml.")
+
+
 def setup_options(command: F) -> F:
     """Add the options that say where and against what a command works."""
     for option in reversed(
         [
-            click.option("--config", type=click.Path(path_type=Path), help="Settings instead of wanrun.toml."),
+            config_option,
             click.option("--ledger", type=click.Path(path_type=Path), help="Ledger file instead of .wanrun/ledger.db."),
             click.option("--base-url", metavar="URL", help="The service's address, such as https://host/api/v1."),
         ]
@@ -88,7 +91,9 @@ deliver_option = click.option(
 
 def budget_options(command: F) -> F:
     """Add the options that say what a run may spend."""
-    command = click.option("--yes", is_flag=True, help="Do not ask, whatever the jobs may cost.")(command)
+    command = click.option(
+        "--yes", is_flag=True, help="Do not ask, however many jobs there are and whatever they may cost."
+    )(command)
     return click.option("--max-cost", metavar="AMOUNT", help='Submit only as much as this pays for, such as "30 CNY".')(
         command
     )

@@ -54,6 +54,11 @@ PLACES_SHOWN = 20  #: of one sort of obstacle
 @emulator_flag
 @selection_options
 @click.option("--retry-failed", is_flag=True, help="Plan failed jobs anew; none of them was billed.")
+@click.option(
+    "--max-cost",
+    metavar="AMOUNT",
+    help='Show what stops a run that submits only as much as "30 CNY" pays for; a plan of --out keeps its run to it.',
+)
 @click.option("--exit-code", is_flag=True, help="End with exit code 6 when a run would do anything.")
 @click.option("--out", metavar="FILE", help="Write the plan to FILE: wanrun run --plan FILE does it, or nothing.")
 @click.option(
@@ -65,7 +70,13 @@ PLACES_SHOWN = 20  #: of one sort of obstacle
     help="How to print the plan; markdown is a comment for a pull request.",
 )
 def plan(
-    specs: tuple[Path, ...], form: str, retry_failed: bool, exit_code: bool, out: str | None, **options: Any
+    specs: tuple[Path, ...],
+    form: str,
+    retry_failed: bool,
+    max_cost: str | None,
+    exit_code: bool,
+    out: str | None,
+    **options: Any,
 ) -> int:
     """Show what a run would do about every job, what has changed, what it costs at most and what would stop it.
 
@@ -74,7 +85,9 @@ def plan(
     """
     setup, selection = make_setup(options), make_selection(options)
     with problems_as(form):
-        found = api.forecast(specs, setup, retry_failed=retry_failed, selection=selection, plan_file=out)
+        found = api.forecast(
+            specs, setup, retry_failed=retry_failed, selection=selection, plan_file=out, max_cost=max_cost
+        )
     if form == "json":
         say_json(_json(found))
     elif form == "markdown":

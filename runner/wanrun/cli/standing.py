@@ -13,6 +13,7 @@ from wanrun.cli.advice import RETRY_FAILED, advice, command
 from wanrun.cli.money import spent_json, spent_words
 from wanrun.cli.options import emulator_flag, format_option, make_setup, setup_options
 from wanrun.cli.output import counted, local_time, say, say_json, table, wrapped
+from wanrun.cli.reports import problems_as
 from wanrun.project import open_project
 from wanrun.text import one_line
 from wanrun.types import State
@@ -142,7 +143,8 @@ def resolve(
         raise click.UsageError("--spec goes with --adopt TASK")
     setup = make_setup(options)
     if specs and adopt is not None:
-        standing = api.adopt(job, adopt, specs, setup)
+        with problems_as(form):
+            standing = api.adopt(job, adopt, specs, setup)
     else:
         standing = api.resolve(job, chosen[0], setup, task_id=adopt)
     if form == "json":

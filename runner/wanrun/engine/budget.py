@@ -14,14 +14,14 @@ import trio
 
 from wanrun.errors import ExitCode
 from wanrun.ledger import AttemptState, Spent
-from wanrun.money import Money
+from wanrun.money import Money, room_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from wanrun.engine.work import OpenJob, Work
-    from wanrun.ledger import Entry, Ledger
-    from wanrun.money import Price
+    from wanrun.ledger import Ledger
+    from wanrun.money import Cap, Price
     from wanrun.types import MediaRef, Usage
 
 #: A run finds out what came of these, and may free some of what is set aside for them.
@@ -32,21 +32,6 @@ _UNSETTLED = (
     AttemptState.SUCCEEDED,
     AttemptState.UNDECIDED,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Cap:
-    """The most that may be spent: by all jobs, by those of one spec, or by what this run submits."""
-
-    words: str  #: what it is called: `max_cost in wanrun.toml`
-    most: Money
-    advice: str  #: how to make room: `Raise it`
-    spec: str | None = None  #: the name of the spec whose jobs it covers; None: all
-    this_run: bool = False  #: only what this run submits counts
-
-    def covers(self, job: OpenJob | Entry) -> bool:
-        """Say whether a job's money counts here."""
-        return self.spec is None or job.address.startswith(f"{self.spec}/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +80,8 @@ class Budget:
 
     def is_behind(self, job: OpenJob) -> bool:
         """Say whether another job that a common cap covers is before this one."""
-        mine = [cap for cap in self._caps if cap.covers(job)]
-        return any(cap.covers(other) for other in self._before(job) for cap in mine)
+        mine = [cap for cap in self._caps if cap.covers(job.address)]
+        return any(cap.covers(other.address) for other in self._before(job) for cap in mine)
 
     def _leave_line(self, job: OpenJob) -> None:
         self._line = [other for other in self._line if other is not job]
@@ -104,10 +89,10 @@ class Budget:
 
     def has_room(self, job: OpenJob) -> bool:
         """Say whether a job would fit just now, beside those that stand before it in the line."""
-        return all(self._fits(cap, job) for cap in self._caps if cap.covers(job))
+        return all(self._fits(cap, job) for cap in self._caps if cap.covers(job.address))
 
     def _fits(self, cap: Cap, job: OpenJob) -> bool:
-        line = [each for each in self._before(job) if cap.covers(each)]
+        line = [each for each in self._before(job) if cap.covers(each.address)]
         costs = [each.planned.cost for each in (*line, job) if each.planned is not None]
         room = self._room(cap)
         return None not in costs and room >= sum(cost.millionths for cost in costs if cost is not None)
@@ -124,7 +109,7 @@ class Budget:
         assert job.planned is not None
         self._leave_line(job)
         cost = job.planned.cost
-        if any(not self._has_room(cap, cost) for cap in self._caps if cap.covers(job)):
+        if any(not self._has_room(cap, cost) for cap in self._caps if cap.covers(job.address)):
             return None
         self._own.add(job.entry)
         return Reservation(cost)
@@ -149,8 +134,7 @@ class Budget:
 
     def most(self, wanted: Money) -> Money:
         """Return how much of what is wanted the caps on all jobs leave room for."""
-        rooms = [self._room(cap) for cap in self._caps if cap.spec is None]
-        return Money.of_millionths(max(0, min([wanted.millionths, *rooms])), wanted.currency)
+        return room_for(wanted, (self._room(cap) for cap in self._caps if cap.spec is None))
 
     def spent_by_run(self, spec: str | None = None) -> dict[str, Spent]:
         """Return what this run has submitted costs, by currency; of one spec's jobs if it is named."""
@@ -158,11 +142,11 @@ class Budget:
 
     def is_spent_for(self, job: OpenJob) -> bool:
         """Say whether a cap on this job was reached before, so that preparing it would be in vain."""
-        return any(cap.covers(job) for cap in self._closed)
+        return any(cap.covers(job.address) for cap in self._closed)
 
     def turn_away(self, work: Work, job: OpenJob) -> None:
         """Leave a job that there is no room for to another run; no other under the same cap is submitted either."""
-        cap = next(cap for cap in self._closed if cap.covers(job))
+        cap = next(cap for cap in self._closed if cap.covers(job.address))
         if cap not in self._told:
             self._told.append(cap)
             words = self._words(cap, job, _left(work, cap))
@@ -196,13 +180,13 @@ class Budget:
         return any(
             entry.attempt is not None and entry.attempt.state in _UNSETTLED
             for entry in self._ledger.entries()
-            if cap.covers(entry)
+            if cap.covers(entry.address)
         )
 
 
 def _left(work: Work, cap: Cap) -> int:
     """Return how many jobs under a cap nothing was submitted for."""
-    asked = [job for job in work.open.values() if job.planned is not None and cap.covers(job)]
+    asked = [job for job in work.open.values() if job.planned is not None and cap.covers(job.address)]
     in_doubt = [
         attempt.entry
         for state in (AttemptState.INTENDED, AttemptState.UNSURE)

@@ -1,7 +1,8 @@
 """The ledger: the SQLite file of what happened, and the one place that says what was paid for.
 
-`sql` holds the tables, `database` the file, `rows` what is read, `store`, `deliveries`, `spending` and `telling` the
-writing, `lock` the rule that one run at a time uses it.
+`sql` holds the tables, `database` the file, `rows` what is read; `entries`, `attempts`, `deliveries`, `spending`,
+`lending` and `telling` are parts of the writing, `lookups` of the asking, and `store` is all of them. `lock` is the
+rule that one run at a time uses it.
 """
 
 from __future__ import annotations

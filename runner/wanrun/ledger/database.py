@@ -136,8 +136,10 @@ class Database:
         self._depth = 1
         try:
             yield
+            self._check_whole()
             if others_wait:
-                self._connection.execute("RELEASE own")
+                with self._errors():
+                    self._connection.execute("RELEASE own")
         except BaseException:
             del self._committed[told:]
             self._undo(only_own=others_wait)
@@ -146,6 +148,13 @@ class Database:
             self._depth = 0
         if not soon:
             self.flush(costly=costly)
+
+    def _check_whole(self) -> None:
+        """Raise `LedgerError` when SQLite has undone a transaction by itself, as it does on a full disk."""
+        if not self._connection.in_transaction:
+            error = LedgerError(f"{self._name}: what was being written was undone, as on a full disk; run again")
+            error.exit_code = ExitCode.UNFINISHED
+            raise error
 
     def flush(self, *, costly: bool = False) -> None:
         """Put on disk what was written soon, if anything was; `costly` as for a transaction."""

@@ -72,7 +72,7 @@ def _read_all(ledger: Ledger) -> None:
     ledger.jobs_asked_for(entry.id for entry in entries)
     ledger.claimed()
     ledger.spent()
-    _ = ledger.account, ledger.lent
+    _ = ledger.account
 
 
 def _read(attempt: Attempt) -> None:

@@ -41,7 +41,7 @@ class Lending(Database):
     def lent(self) -> Lent | None:
         """Who has gone on with the ledger of which this is a copy; None: nobody."""
         rows = self._read("SELECT value FROM meta WHERE key = :key", key=KEY)
-        return lent_from(rows[0]["value"]) if rows else None
+        return lent_by(rows[0]["value"] if rows else None, self._name)
 
     def check_not_lent(self) -> None:
         """Raise `LedgerError` while the ledger is lent, saying what a person has to do first."""
@@ -70,9 +70,25 @@ def not_given_back(name: str, lent: Lent) -> LedgerError:
     return error
 
 
-def lent_from(written: str) -> Lent:
-    """Return what `Lent.written` has written; raises `ValueError` or `TypeError` for anything else."""
-    lent = Lent(**json.loads(written))
-    if not isinstance(lent.to, str) or not is_time(lent.at):
-        raise ValueError(f"it does not say whom it is lent to: {written:.80}")
+def lent_by(written: str | None, name: str) -> Lent | None:
+    """Return what a ledger's own entry says; raises `LedgerError` naming it, since it may be lent to anybody."""
+    try:
+        return None if written is None else lent_from(written)
+    except ValueError as exc:
+        error = LedgerError(
+            f"{name} is damaged: {exc}. Move it away, then take the last good copy of it, or make a new one: "
+            "wanrun ledger rebuild"
+        )
+        error.exit_code = ExitCode.ATTENTION
+        raise error from exc
+
+
+def lent_from(written: object) -> Lent:
+    """Return what `Lent.written` has written; raises `ValueError` for anything else."""
+    try:
+        lent = Lent(**json.loads(written))  # type: ignore[arg-type]  # which raises TypeError for what is no text
+    except (ValueError, TypeError, RecursionError):
+        lent = None
+    if lent is None or not isinstance(lent.to, str) or not is_time(lent.at):
+        raise ValueError(f"it does not say whom it is lent to: {written!r:.80}")
     return lent

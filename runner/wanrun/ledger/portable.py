@@ -27,7 +27,7 @@ from wanrun.errors import SettingsError
 from wanrun.ledger.backup import faults_in
 from wanrun.ledger.database import sqlite_errors
 from wanrun.ledger.intact import check_rows
-from wanrun.ledger.lending import KEY, Lent, lent_from
+from wanrun.ledger.lending import KEY, Lent, lent_by, lent_from
 from wanrun.ledger.sql import MIGRATIONS
 from wanrun.ledger.times import is_time
 
@@ -60,7 +60,7 @@ class Portable:
 def lines_of(tables: sqlite3.Connection, *, now: float, lent: Lent | None = None) -> Iterator[bytes]:
     """Yield the lines of a file that holds a ledger; `lent` says who goes on with it, if somebody does."""
     (version,) = tables.execute("PRAGMA user_version").fetchone()
-    lent = lent or lent_in(tables)
+    lent = lent or lent_in(tables, "the ledger")
     head = {
         "wanrun_ledger": FORMAT,
         "tables": version,
@@ -111,10 +111,9 @@ def account_in(tables: sqlite3.Connection) -> str | None:
     return _meta(tables, "account")
 
 
-def lent_in(tables: sqlite3.Connection) -> Lent | None:
-    """Return who has gone on with the ledger, as `Ledger.lent`."""
-    written = _meta(tables, KEY)
-    return None if written is None else lent_from(written)
+def lent_in(tables: sqlite3.Connection, name: str) -> Lent | None:
+    """Return who has gone on with the ledger of that name, as `Ledger.lent`; raises `LedgerError`."""
+    return lent_by(_meta(tables, KEY), name)
 
 
 def _meta(tables: sqlite3.Connection, key: str) -> str | None:
@@ -182,7 +181,9 @@ class _Reader:
         migrate(tables, self._name)
         try:
             check_rows(tables)
-            return Portable(tables, head["made_at"], account_in(tables), lent_in(tables))
+            written = _meta(tables, KEY)
+            lent = None if written is None else lent_from(written)
+            return Portable(tables, head["made_at"], account_in(tables), lent)
         except (ValueError, TypeError) as exc:
             raise SettingsError(f"{self._name}: it is damaged ({exc}); nothing was changed") from exc
 

@@ -181,6 +181,7 @@ class Entry:
     unprepared: str | None
     moved_from: str | None = None
     wanted_at: float = 0.0  #: when a run last asked for it
+    chains_from: tuple[str, ...] = ()  #: addresses of the jobs whose results it is made from, as far as known
     attempts: tuple[Attempt, ...] = ()  #: oldest first
     deliveries: tuple[DeliveryRow, ...] = ()
 
@@ -227,6 +228,16 @@ class Entry:
             (row for row in self.deliveries if row.options_digest == options_digest and row.artifact_sha256 == current),
             None,
         )
+
+
+ENTRY_COLUMNS = "id, address, fingerprint, spec_path, provider, model, unprepared, moved_from, wanted_at, chains_from"
+
+
+def entry_from(row: sqlite3.Row, attempts: Iterable[Attempt], deliveries: Iterable[DeliveryRow]) -> Entry:
+    """Build an entry from a row that has `ENTRY_COLUMNS`, and from what belongs to it."""
+    values = dict(row)
+    values["chains_from"] = tuple(map(str, json.loads(values["chains_from"] or "[]")))
+    return Entry(**values, attempts=tuple(attempts), deliveries=tuple(deliveries))
 
 
 def latest(entries: Iterable[Entry]) -> dict[str, Entry]:

@@ -3,6 +3,7 @@
 Version 1  the first release.
 Version 2  what reconciling and budgets need to know of an attempt.
 Version 3  how much of what happened each destination of notices has been told.
+Version 4  what each job chains from, so that a ledger alone can tell who is blocked.
 
 Money hangs on what is written here, so a commit is on disk before anybody acts on it: a rollback journal, kept and
 wiped rather than deleted, which spares a write of the folder, and `synchronous=EXTRA`. WAL would be faster, but every
@@ -120,5 +121,9 @@ CREATE TABLE notices (                          -- who has been told how much of
 ) WITHOUT ROWID;
 """
 
+VERSION_4 = """
+ALTER TABLE entries ADD COLUMN chains_from TEXT;  -- JSON: addresses of the jobs it is made from; null: not known
+"""
+
 #: MIGRATIONS[n] turns version n into version n + 1; `PRAGMA user_version` says where a file stands.
-MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3)
+MIGRATIONS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
