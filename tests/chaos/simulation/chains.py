@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SHARE = 1 / 3  #: of the stories, that have chains
 MORE_LIVES = 2  #: that those have, since it takes one until there are results to go on with
 IDS = {"batch": "uv", "more": "wx"}  #: of chained jobs, by spec
+DYING_LINKS: tuple[object, dict[str, Any]] = ("create", {"link_seconds": 50})
 STEP = ">"  #: stands in a letter between what a job is made from and what is made of that
 
 
@@ -87,6 +88,10 @@ class Chains:
         if self._says(0.1):
             return {"selection": Selection(only=(self._dice.choice(addresses),))}
         return {}
+
+    def faults(self) -> list[tuple[object, dict[str, Any]]]:
+        """Draw what is bad for chains most of all: links that die before their day is over."""
+        return [DYING_LINKS] if self.are_there and self._says(0.2) else []
 
     def _says(self, probability: float) -> bool:
         return self._dice.random() < probability

@@ -193,6 +193,7 @@ def all_rest(history: History) -> Iterator[str]:
         if job.state not in RESTS and not waits and not is_up_to_a_person(job, history):
             yield f"{job.address} is still {job.state} in the end: {job.why}"
         made_to = history.jobs[job.address] in failing or is_up_to_a_person(job, history)
+        made_to |= job.address in history.upstream and bool(history.cleared and early_dead(history))  # neither is there
         if job.state is State.FAILED and not made_to:
             yield f"{job.address} has failed, and no task of it did: {job.why}"
 

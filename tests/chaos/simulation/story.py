@@ -159,6 +159,7 @@ class Story(random.Random):
         if not self.weather:
             return []
         drawn = [fault for fault in FAULTS if self.says(0.25)] + [fault for fault in RARE if self.says(0.04)]
+        drawn += self.chains.faults()
         often = [self.weather, self.weather, self.weather, min(1.0, 4 * self.weather)]
         return [{"on": on, "probability": self.choice(often), "do": do} for on, do in drawn]
 
