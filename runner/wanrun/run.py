@@ -24,6 +24,7 @@ from wanrun.engine.news import News, listeners_of
 from wanrun.engine.notify import End, tell_at_the_end
 from wanrun.engine.patience import patiently
 from wanrun.engine.stop import Stop, stop_code
+from wanrun.engine.upstream import providers_of_links
 from wanrun.engine.work import Lane, OpenJob, Work
 from wanrun.engine.world import World
 from wanrun.errors import ExitCode, ServiceError, Unavailable, plain_errors
@@ -120,7 +121,9 @@ class Run:
         plan = await self._plan(batch, ledger, stop)
         self.project.vault.check(_secret_options(plan, self.project.catalog))
         work = self._work(plan, batch, ledger, stop)
-        services = Services({job.provider for job in work.jobs if job.needs_service}, self.project)
+        needed = {job.provider for job in work.jobs if job.needs_service}
+        needed |= self.project.settings.providers.keys() & set(providers_of_links(work))
+        services = Services(needed, self.project)
         _require_media(plan)
         self.planned(plan, batch)
         await self._ask_first(work, plan)

@@ -344,6 +344,26 @@ async def test_a_link_is_enough_while_it_lives(simulate: Simulate, autojump_cloc
     assert made_from(sim, "second") == "first"
 
 
+@pytest.mark.parametrize("options", [{}, {"no_wait": True}])
+async def test_the_link_of_another_provider_is_asked_for_there(
+    simulate: Simulate, autojump_clock: MockClock, options: dict[str, Any]
+) -> None:
+    """Also when no other job of the run needs that one."""
+    sim = simulate()
+    sim.settings("[providers.default]\npatience_seconds = 30\n[providers.second]\nregion = 'beijing'\n")
+    spec = chain(sim, {"first": ""})
+    spec.write_text(spec.read_text().replace("id: first,", "id: first, provider: second,"))
+    await sim.run(spec)
+    clear_store(sim)
+    spec.write_text(spec.read_text() + "  - {id: second, prompt: prompt of second, media: [{video: {job: first}}]}\n")
+
+    await sim.run(spec, **options)
+    outcome = await sim.run(spec)
+
+    assert states(outcome) == {"first": "done", "second": "done"}
+    assert (made_from(sim, "second"), sim.made) == ("first", 2)
+
+
 async def test_a_file_that_was_changed_is_not_sent_for_another(simulate: Simulate, autojump_clock: MockClock) -> None:
     """What is uploaded is what the ledger knows the result to be, or nothing is submitted."""
     sim = simulate()

@@ -145,6 +145,25 @@ async def test_a_take_that_failed_hides_no_result(simulate: Simulate, autojump_c
     assert (asked.exit_code, asked.submitted, asked.jobs[0].why) == (0, 1, "")
 
 
+async def test_a_take_that_failed_in_passing_in_another_run_is_made_anew(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """The run that goes on with it may have to ask twice, and still makes what was wanted once more."""
+    failing = {"on": "create", "do": {"fail": {"code": "InternalError", "message": "oops"}}}
+    throttled = {"on": "create", "nth": 1, "do": {"status": 429, "code": "Throttling"}}
+    sim = simulate()
+    spec = sim.clips("one")
+    await sim.run(spec)
+    sim.faults(failing)
+    await again(sim, spec, no_wait=True)
+    sim.faults(throttled)
+
+    outcome = await sim.run(spec)
+
+    assert (outcome.exit_code, states(outcome), outcome.jobs[0].why) == (0, {"one": "done"}, "")
+    assert sum(sim.billed().values()) == 2
+
+
 async def test_a_take_that_failed_in_passing_is_still_due(simulate: Simulate, autojump_clock: MockClock) -> None:
     """It was asked for and tries are left, so the next run makes it, even if it is throttled on the way."""
     throttled = {"on": "create", "nth": 1, "do": {"status": 429, "code": "Throttling"}}

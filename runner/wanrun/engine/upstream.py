@@ -18,7 +18,7 @@ from wanrun.plan import standing
 from wanrun.types import Action, MediaUrl, State
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     from wanrun.engine.work import OpenJob, Work
@@ -137,6 +137,19 @@ def priced(job: OpenJob, work: Work) -> OpenJob:
         return usage.output_seconds if usage is not None else None
 
     return work.budget.priced(job, length_of)
+
+
+def providers_of_links(work: Work) -> Iterator[str]:
+    """Yield the providers that jobs need for another one's result: its file has gone, and its link may live there."""
+    for job in work.open.values():
+        if job.planned is None or job.planned.action is not Action.SUBMIT:
+            continue
+        for entry in map(work.ledger.entry, job.upstream.values()):
+            result = entry.result
+            if result is None or result.artifact(work.artifacts).is_there():
+                continue
+            if lives_on(result, work.world.now()):
+                yield entry.provider
 
 
 async def hand_on(job: OpenJob, ref: MediaRef, work: Work, upload: Upload) -> MediaUrl:

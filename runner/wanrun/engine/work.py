@@ -18,7 +18,7 @@ from wanrun.events import Event, EventName
 from wanrun.ledger import GOOD, AttemptState
 from wanrun.limits import RateLimiter
 from wanrun.redaction import redacted_json
-from wanrun.types import Action, State
+from wanrun.types import Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -59,12 +59,12 @@ class OpenJob:
     @property
     def replaces(self) -> int | None:
         """The attempt whose good result a person wants, or has wanted, made once more; None for every other job."""
-        if self.planned is None or self.planned.entry is None:
+        entry = self.planned.entry if self.planned is not None else None
+        if entry is None or entry.good is None:
             return None
-        if self.planned.action is not Action.SUBMIT and self.planned.state is not State.UNSURE:
-            return None
-        good = self.planned.entry.good
-        return good.id if good is not None else None
+        if self.planned is not None and self.planned.action is Action.SUBMIT:
+            return entry.good.id
+        return entry.good.id if entry.good is not entry.attempt else None  # a further take goes on: resumed
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
 """Simulation: the real program in virtual time against the account model, with seeded faults; one seed, one history.
 
-`story` draws what a seed makes happen, `play` plays it and writes its `history`, `judge` judges that by `facts`.
-`life`, `disk`, `network`, `service` and `clocks` are the world that the program lives in; `farm` plays many seeds, and
-`planted` holds bugs that the judge has to find.
+`story` draws what a seed makes happen and `chains` its chains, `play` plays it and writes its `history`, `judge` judges
+that by `facts`. `life`, `disk`, `network`, `service` and `clocks` are the world that the program lives in; `farm` plays
+many seeds, and `planted` holds bugs that the judge has to find.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ HOW = """\
 The real specs, engine, client, ledger and folder sink run in virtual time against the account model of the emulator. A
 seed decides everything: what the service suffers from (lost replies, 429, 5xx, resets before and after, garbage,
 latency, slow, cut and corrupt downloads, a list that lags or fails, links that die early), what other programs make on
-the same account, how the wall clock is set meanwhile, how the specs change between runs, and how each run ends. A run
-may die at any commit, event, write, rename, call or reply; what it had not synced may be gone then. At last the service
-is well again, and the program is run until it says that running again does not help.
+the same account, how the wall clock is set meanwhile, how the specs change between runs, and how each run ends. In a
+third of the histories jobs are made from other jobs' results, and some are made once more on purpose. A run may die at
+any commit, event, write, rename, call or reply; what it had not synced may be gone then. At last the service is well
+again, and the program is run until it says that running again does not help.
 
 What came of it is judged by what the accounts have made and billed and by what lies in the folders; the ledger is not
 asked. The same seed plays the same history: `python -m chaos.simulation SEED`."""
@@ -68,12 +69,14 @@ def tables(found: Found) -> Iterable[Table]:
         "deaths": "of these, killed at a step or an instant",
         "calls": "calls to the service",
         "tasks_billed": "tasks billed",
+        "tasks_chained": "tasks made from another job's result",
         "foreign_tasks": "tasks of other programs on the account",
         "doubtful_creates": "jobs with a create whose reply was missing or unclear",
         "jobs": "jobs in the end",
         "jobs_done": "done",
         "jobs_held": "held for a person",
         "jobs_failed": "failed at the service",
+        "jobs_blocked": "blocked: what they are made from came to nothing",
         "jobs_lost": "lost: past the service's 24 hours",
         "jobs_new": "waiting for room in the budget",
         "histories_broken": "**histories in which a promise was broken**",

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chaos.simulation.facts import ambiguous, ours
+from chaos.simulation.chains import STEP
+from chaos.simulation.facts import ambiguous, letter_of, ours
 from chaos.simulation.judge import judged
 from chaos.simulation.play import play
 from wanrun.types import State
@@ -69,12 +70,13 @@ def play_seed(seed: int) -> Tally:
         virtual_seconds=int(history.ended_at),
         calls=len(history.network.sent),
         tasks_made=sum(1 for _ in ours(history)),
+        tasks_chained=sum(STEP in letter_of(task, history) for task in ours(history)),
         tasks_billed=sum(task.billed_seconds > 0 for task in ours(history)),
         foreign_tasks=sum(len(account.foreign) for account in history.accounts),
         doubtful_creates=len(ambiguous(history)),
         jobs=len(history.final.jobs),
         jobs_held=len(held),
-        **{f"jobs_{state}": 0 for state in ("done", "failed", "lost")},
+        **{f"jobs_{state}": 0 for state in ("done", "failed", "lost", "blocked")},
     )
     counts.update(f"jobs_{job.state.value.replace(' ', '_')}" for job in history.final.jobs if job not in held)
     return Tally({seed: problems} if problems else {}, counts)

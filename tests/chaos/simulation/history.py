@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chaos.simulation.service import maker_of
+from chaos.simulation.story import letters_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from chaos.simulation.network import Network
@@ -34,6 +36,7 @@ class History:
     letters_by_life: dict[int, set[Letter]] = field(default_factory=dict)  #: what each life was asked for
     letters_of: dict[str, set[Letter]] = field(default_factory=dict)  #: address -> whatever it has ever asked for
     asked_at_once: Counter[Letter] = field(default_factory=Counter)  #: the most jobs that asked for it at one time
+    once_more: Counter[Letter] = field(default_factory=Counter)  #: how often one more task was asked for
     outcomes: list[Outcome] = field(default_factory=list)  #: of the lives that came to their end by themselves
     standings: list[api.JobStanding] = field(default_factory=list)  #: what `wanrun status` says in the end
     cleared: set[str] = field(default_factory=set)  #: tasks whose videos somebody has cleared away
@@ -53,13 +56,22 @@ class History:
     @property
     def jobs(self) -> dict[str, Letter]:
         """What each address asks for now."""
-        return {address: letter for spec in self.specs for address, letter in spec.addresses().items()}
+        return letters_of(self.specs)
+
+    @property
+    def upstream(self) -> dict[str, str]:
+        """The address that each chained job is made from now."""
+        return {job.address: job.upstream for spec in self.specs for job in spec.chained}
 
     def asked(self) -> None:
         """Note what the specs ask for now."""
         for address, letter in self.jobs.items():
             self.letters_of.setdefault(address, set()).add(letter)
         self.asked_at_once |= Counter(self.jobs.values())
+
+    def asked_once_more(self, addresses: Iterable[str]) -> None:
+        """Note that a person pays on purpose for what these jobs ask for."""
+        self.once_more.update(self.jobs[address] for address in addresses)
 
     def look_around(self) -> None:
         """Note what is in the folders and not whole."""

@@ -6,21 +6,30 @@ Each law is a function that yields what was broken, a sentence each.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter, defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from chaos.simulation.clocks import STARTS_AT
+from chaos.simulation.clocks import DAY, HOUR, STARTS_AT
 from chaos.simulation.facts import (
+    asked,
+    creates,
     dearest,
+    downloads,
     early_dead,
+    fits,
+    is_unreadable,
     is_up_to_a_person,
     left_behind,
     letter_of,
     lookalikes,
+    maker_at,
     no_reason_to_hold,
     ours,
+    video_url,
 )
+from chaos.simulation.service import link_dies_at
 from wanrun.emulator.calls import Kind
 from wanrun.errors import ExitCode
 from wanrun.types import State
@@ -36,7 +45,9 @@ if TYPE_CHECKING:
 
 CREATES_PER_SECOND = 5
 QUERIES_PER_SECOND = 20
-RESTS = {State.DONE, State.HELD, State.FAILED, State.LOST}
+LINK_SPARE_SECONDS = HOUR  #: that a link lives on which is handed on
+RESTS = {State.DONE, State.HELD, State.FAILED, State.LOST, State.BLOCKED}
+ENDED = RESTS - {State.DONE}  #: without a result that others could be made from
 WAITING = {State.NEW, State.CHANGED, State.MOVED}
 
 #: what the exit code of a run says of its jobs, the gravest first
@@ -61,11 +72,12 @@ def paid_once(history: History) -> Iterator[str]:
     A job that is held or lost stays so under the address that it had; who then asks for the same under another one
     gets another task.
     """
-    billed = Counter(letter_of(task) for task in ours(history) if task.billed_seconds)
-    allowed = history.asked_at_once + left_behind(history)
+    billed = Counter(letter_of(task, history) for task in ours(history) if task.billed_seconds)
+    allowed = history.asked_at_once + history.once_more + left_behind(history)
     for letter, count in billed.items():
-        if count > allowed[letter]:
-            yield f"{letter} was paid {count} times and asked for {allowed[letter]} times at most"
+        most = sum(times for other, times in allowed.items() if fits(letter, other))
+        if count > most:
+            yield f"{letter} was paid {count} times and asked for {most} times at most"
 
 
 def nothing_lost(history: History) -> Iterator[str]:
@@ -81,8 +93,11 @@ def nothing_lost(history: History) -> Iterator[str]:
             for letter in history.letters_of[standing.address]:
                 stated[letter].add(standing.task_id)
     for task in ours(history):
-        if task.billed_seconds and task.id not in here and not stated[letter_of(task)] & {None, task.id}:
-            yield f"the result of task {task.id} ({letter_of(task)}) is nowhere, and nothing is said of it"
+        if task.billed_seconds and task.id not in here:
+            letter = letter_of(task, history)
+            said = any({None, task.id} & tasks for other, tasks in stated.items() if fits(letter, other))
+            if not said:
+                yield f"the result of task {task.id} ({letter}) is nowhere, and nothing is said of it"
 
 
 def lost_is_gone(history: History) -> Iterator[str]:
@@ -109,7 +124,7 @@ def done_is_right(history: History) -> Iterator[str]:
         if maker not in mine:
             yield f"{job.address} is done, but its video is {'foreign' if maker else 'missing or broken'}"
         elif not _is_for(mine[maker], letter, history):
-            yield f"{job.address} asks for {letter} and has {letter_of(mine[maker])}"
+            yield f"{job.address} asks for {letter} and has {letter_of(mine[maker], history)}"
         elif json.loads(path.with_name(f"{path.name}.json").read_text())["task_id"] != maker:
             yield f"{job.address}: the sidecar names another task than the one that made the video"
     yield from (
@@ -121,20 +136,64 @@ def _is_for(task: Task, letter: Letter, history: History) -> bool:
     """Say whether a task made what is asked for; of another program's the service shows no more than the words."""
     if any(task.id in account.foreign for account in history.accounts):
         return task.prompt == history.story.prompt(letter)
-    return letter_of(task) == letter
+    return fits(letter_of(task, history), letter)
+
+
+def made_from_results(history: History) -> Iterator[str]:
+    """A create asks for what its run was asked for, and one for a chained job gives a result that is there.
+
+    As a link only while that lives for another two hours, of which waiting for a place may take some.
+    """
+    for sent in creates(history):
+        letter, maker = asked(sent, history), maker_at(video_url(sent), history)
+        if not any(fits(letter, other) for other in history.letters_by_life[sent.life]):
+            yield f"life {sent.life} made {letter}, which it was not asked for"
+        if maker is None:
+            continue
+        if not maker.billed_seconds or _ended_at(maker) > sent.sent_at:
+            yield f"life {sent.life} made {letter} before the result was there that it is made from"
+        dies_at = link_dies_at(video_url(sent))
+        if (
+            dies_at is not None
+            and maker.link_seconds == DAY
+            and dies_at - STARTS_AT - sent.sent_at < LINK_SPARE_SECONDS
+        ):
+            yield f"life {sent.life} made {letter} from a link that was about to die"
+
+
+def newest_take_counts(history: History) -> Iterator[str]:
+    """Of the takes of a job the newest is handed on, and one that a run brings home is waited for."""
+    newest: dict[Letter, float] = {}
+    for sent in creates(history):
+        maker = maker_at(video_url(sent), history)
+        if maker is None or history.asked_at_once[above := letter_of(maker, history)] != 1:
+            continue  # two jobs that ask for the same have a result each
+        if maker.created_at < newest.get(above, 0):
+            yield f"life {sent.life} handed on an older take of {above} than before"
+        newest[above] = maker.created_at
+        for other in ours(history):
+            if letter_of(other, history) == above and other.created_at > maker.created_at:
+                brought_at = [read.read_at for read in downloads(other, history) if read.life == sent.life]
+                if any(at is not None and sent.sent_at < at for at in brought_at[:1]):
+                    yield f"life {sent.life} handed on an old take of {above}, and then brought a new one"
+
+
+def _ended_at(task: Task) -> float:
+    return (task.ended_at or math.inf) - STARTS_AT
 
 
 def all_rest(history: History) -> Iterator[str]:
     """Every job ends: with the service well again, nothing stays open, and what failed was made to fail."""
     if {job.address for job in history.final.jobs} != set(history.jobs):
         yield "the last run does not speak of every job"
-    failing = {letter_of(task) for task in ours(history) if task.fate}
+    failing = {letter_of(task, history) for task in ours(history) if task.fate and not is_unreadable(task, history)}
     is_too_dear = history.final.exit_code is ExitCode.STOPPED_BY_BUDGET
     for job in history.final.jobs:
         waits = is_too_dear and job.state in WAITING
         if job.state not in RESTS and not waits and not is_up_to_a_person(job, history):
             yield f"{job.address} is still {job.state} in the end: {job.why}"
         made_to = history.jobs[job.address] in failing or is_up_to_a_person(job, history)
+        made_to |= job.address in history.upstream and bool(history.cleared and early_dead(history))  # neither is there
         if job.state is State.FAILED and not made_to:
             yield f"{job.address} has failed, and no task of it did: {job.why}"
 
@@ -182,6 +241,17 @@ def held_for_a_reason(history: History) -> Iterator[str]:
             yield f"{job.address} is held although {missing}: {job.why}"
 
 
+def blocked_with_reason(history: History) -> Iterator[str]:
+    """A job is blocked if what it is made from has come to nothing, or was cleared away, and only then."""
+    states = {job.address: job.state for job in history.final.jobs}
+    for address, upstream in history.upstream.items():
+        has_ended = states[upstream] in ENDED
+        if states[address] is State.BLOCKED and not has_ended and not history.cleared:
+            yield f"{address} is blocked although {upstream} is {states[upstream]}"
+        if states[address] in WAITING and has_ended:
+            yield f"{address} is {states[address]} although {upstream} is {states[upstream]}"
+
+
 def codes_for(outcome: Outcome) -> Iterator[ExitCode]:
     """Yield the exit codes that the documentation allows for an outcome."""
     states = {job.state for job in outcome.jobs}
@@ -219,4 +289,7 @@ LAWS = (
     limits_kept,
     budget_kept,
     held_for_a_reason,
+    made_from_results,
+    newest_take_counts,
+    blocked_with_reason,
 )

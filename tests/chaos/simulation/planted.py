@@ -8,16 +8,23 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from wanrun.chains import upstream_of
 from wanrun.client import Client
 from wanrun.engine.evidence import Decision, Step, decide
+from wanrun.engine.upstream import Chains
 from wanrun.errors import Unavailable, Unsure
 from wanrun.ledger import Ledger
+from wanrun.types import Identity
 from wanrun_plugins.folder import FolderSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from wanrun.engine.evidence import Candidate, Circumstances
+    from wanrun.engine.work import OpenJob
+    from wanrun.ledger import Entry
+    from wanrun.plan import Plan
+    from wanrun.types import MediaRef
 
 
 @contextmanager
@@ -98,10 +105,60 @@ def forget_the_reservation() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def chained_by_the_take() -> Iterator[None]:
+    """Know a chained job by the task whose result it is made from: another one whenever the job above was fetched."""
+    batch, plan = importlib.import_module("wanrun.batch"), importlib.import_module("wanrun.plan")
+    make_plan = batch.make_plan
+
+    def buggy(jobs: Any, identities: Any, entries: Iterable[Entry], **options: Any) -> Plan:
+        entries = list(entries)
+        takes = {entry.fingerprint: entry.result.id for entry in entries if entry.result is not None}
+
+        def by_the_take(fingerprint: str) -> Identity:
+            return Identity(f"job:{fingerprint} {takes.get(fingerprint)}")
+
+        with patch.object(plan, "result_identity", by_the_take):
+            planned: Plan = make_plan(jobs, identities, entries, **options)
+            return planned
+
+    with patch.object(batch, "make_plan", buggy):
+        yield
+
+
+@contextmanager
+def chained_by_the_name() -> Iterator[None]:
+    """Know a chained job by the name of the job above it: the same one when that asks for something else."""
+    plan = importlib.import_module("wanrun.plan")
+    identity = plan._identity
+
+    def buggy(ref: MediaRef, identities: Any, marks: Any) -> Any:
+        upstream = upstream_of(ref)
+        return identity(ref, identities, marks) if upstream is None else Identity(f"job:{upstream}")
+
+    with patch.object(plan, "_identity", buggy):
+        yield
+
+
+@contextmanager
+def no_wait_for_one_more_take() -> Iterator[None]:
+    """Hand on the result that is there, although a person wants another one and it is on its way."""
+    awaited = Chains._awaited
+
+    def buggy(self: Chains, job: OpenJob) -> list[int]:
+        return [entry for entry in awaited(self, job) if not self._has_result(entry)]
+
+    with patch.object(Chains, "_awaited", buggy):
+        yield
+
+
 BUGS: dict[str, Callable[[], Any]] = {
     "no intent row": no_intent_row,
     "resend on timeout": resend_on_timeout,
     "adopt the first candidate": adopt_the_first_candidate,
     "rename before fsync": rename_before_fsync,
     "forget the reservation": forget_the_reservation,
+    "chained by the take": chained_by_the_take,
+    "chained by the name": chained_by_the_name,
+    "no wait for one more take": no_wait_for_one_more_take,
 }

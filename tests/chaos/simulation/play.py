@@ -95,7 +95,8 @@ class _Player:
         self._write_specs()
         async with trio.open_nursery() as trouble:
             self._make_trouble(trouble)
-            outcome = await self._live(story.ending(), **story.options())
+            made = {address for address in history.jobs if history.place(address).exists()}
+            outcome = await self._live(story.ending(), **story.options(made))
             pause_seconds = story.pause_seconds()
             await trio.sleep(min(pause_seconds, LONGEST_TROUBLE_SECONDS))
             trouble.cancel_scope.cancel()
@@ -156,7 +157,7 @@ class _Player:
 
     def _write_specs(self) -> None:
         folder, history = self.history.folder, self.history
-        history.specs = [spec for spec in self.story.next_specs() if spec.jobs]
+        history.specs = [spec for spec in self.story.next_specs() if spec.jobs or spec.chained]
         for path in folder.glob("*.yaml"):
             path.unlink()
         for spec in history.specs:
@@ -172,6 +173,7 @@ class _Player:
         history.lives += 1
         number = history.lives
         history.letters_by_life[number] = set(history.jobs.values())
+        history.asked_once_more(options["selection"].again if "selection" in options else ())
         life.unplug.append(lambda: history.died_at.update({number: self._clocks.service() - STARTS_AT}))
         with plugged_ledger(life), self._disk.plugged(life), trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import struct
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 from wanrun.emulator import Account, ready_clip
-from wanrun.emulator.store import put
+from wanrun.emulator.store import get, put
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wanrun.emulator import Task
+    from wanrun.emulator.faults import Effect
 
 BOX_HEAD_BYTES = 8  #: length and kind of an mp4 box
 MODEL = "wan2.7-videoedit"
@@ -22,6 +26,27 @@ class Service(Account):
     def __init__(self, **account: Any) -> None:
         super().__init__(**account)
         self.foreign: set[str] = set()  #: ids of tasks that are none of ours
+        self.uploads: dict[str, str | None] = {}  #: URL -> the task that made the video which was uploaded
+        self.unreadable: set[str] = set()  #: ids of tasks whose video was not to be had any more
+
+    def create(self, body: Mapping[str, Any], *, request_id: str, effect: Effect | None = None) -> Task:
+        """Make a task, which fails if its video cannot be read."""
+        task = super().create(body, request_id=request_id, effect=effect)
+        if not self._reads(task.media[0]["url"]):
+            self.unreadable.add(task.id)
+            task.fate = ["InvalidParameter", "Failed to download the video"]
+        return task
+
+    def _reads(self, url: str) -> bool:
+        if url.startswith("oss://"):
+            return self.shelf.find(url, MODEL) is not None
+        dies_at = link_dies_at(url)
+        return dies_at is None or self.clock() < dies_at
+
+    def keep_upload(self, key: str, model: str) -> None:
+        """Note an upload, and whose result it is."""
+        super().keep_upload(key, model)
+        self.uploads[f"oss://{key}"] = maker_of(get(self.store, key))
 
     def task_ends(self, task: Task, at: float) -> None:
         """End a task; its video has its id in a box that players skip."""
@@ -36,6 +61,12 @@ class Service(Account):
         if not self.queue_is_full(MODEL):
             body = {"model": MODEL, "input": {"prompt": prompt, "media": [{"type": "video", "url": url}]}}
             self.foreign.add(self.create(body, request_id=self.new_id()).id)
+
+
+def link_dies_at(url: str) -> int | None:
+    """Return when a link to a result dies, whichever account's it is; None for other URLs."""
+    expires = parse_qs(urlsplit(url).query).get("Expires")
+    return int(expires[0]) if expires else None
 
 
 def video_of(task_id: str) -> bytes:

@@ -6,14 +6,17 @@ Everything is drawn from one source of chance, so a seed is a history.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from chaos.simulation.chains import MORE_LIVES, STEP, Chains, letters_with
 from chaos.simulation.clocks import HOUR
 from chaos.simulation.life import STEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
+
+    from chaos.simulation.chains import Chained
 
 FAULTS: list[tuple[object, dict[str, Any]]] = [
     ("create", {"lose_reply": True}),
@@ -48,7 +51,9 @@ RARE: list[tuple[object, dict[str, Any]]] = [
     ("create", {"fail": {"code": "DataInspectionFailed", "message": "no"}}),
 ]
 
-#: what a job asks for is named by a letter: its prompt and its video follow from it
+VIDEOS = "https://example.com/"  #: where those are that nobody here made
+
+#: what a job asks for is named by a letter: its prompt and its video follow from it; `A>p` is made from the result of A
 Letter = str
 #: job id -> what it asks for
 Jobs = dict[str, Letter]
@@ -70,6 +75,7 @@ class Spec:
     file: str
     jobs: Jobs = field(default_factory=dict)
     provider: str = "default"
+    chained: list[Chained] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -77,8 +83,15 @@ class Spec:
         return "more" if self.file == "more.yaml" else "batch"
 
     def addresses(self) -> dict[str, Letter]:
-        """Return what each address of this spec asks for."""
+        """Return what each address of this spec asks for, without the chained ones."""
         return {f"{self.name}/{job}": letter for job, letter in self.jobs.items()}
+
+
+def letters_of(specs: Iterable[Spec]) -> dict[str, Letter]:
+    """Return what each address of some specs asks for."""
+    specs = list(specs)
+    plain = {address: letter for spec in specs for address, letter in spec.addresses().items()}
+    return letters_with(plain, (job for spec in specs for job in spec.chained))
 
 
 class Story(random.Random):
@@ -101,6 +114,8 @@ class Story(random.Random):
         self.clock_steps = self.says(0.3)
         self.foreign_seconds = self.choice([None, None, None, 20.0, 200.0])  #: between other programs' creates
         self.weather = self.choice([0.0, 0.05, 0.2, 0.2, 0.4])  #: how often a fault strikes that is about
+        self.chains = Chains(seed, same_words=self.same_words)
+        self.lives += MORE_LIVES if self.chains.are_there else 0
         self._specs: list[Spec] = []
 
     def says(self, probability: float) -> bool:
@@ -109,13 +124,19 @@ class Story(random.Random):
 
     def prompt(self, letter: Letter) -> str:
         """Return the words that a letter stands for."""
-        return "the same words" if self.same_words else f"words {letter}"
+        return "the same words" if self.same_words else f"words {letter.rpartition(STEP)[2]}"
+
+    def step(self, prompt: str) -> Letter:
+        """Return what the words of a chained job stand for."""
+        return self.chains.steps[0] if self.same_words else prompt.removeprefix("words ")
 
     def foreign_words(self) -> list[tuple[str, str]]:
         """Return prompts and videos that other programs ask for: some of ours, too."""
-        return [(self.prompt(letter), url_of(letter)) for letter in self.letters[:3]] + [
+        words = [(self.prompt(letter), url_of(letter)) for letter in self.letters[:3]] + [
             ("other words", url_of("other"))
         ]
+        chained = self.chains.steps if self.chains.are_there else ""
+        return words + [(self.prompt(step), url_of("other")) for step in chained]
 
     def settings(self) -> str:
         """Return the text of `wanrun.toml`."""
@@ -131,13 +152,14 @@ class Story(random.Random):
         )
         line = "  - {{id: {}, prompt: {}, media: [{{video: {}}}]}}\n"
         jobs = (line.format(name, self.prompt(letter), url_of(letter)) for name, letter in spec.jobs.items())
-        return head + "".join(jobs)
+        return head + "".join([*(job.line(self.prompt(job.step)) for job in spec.chained), *jobs])
 
     def faults(self) -> list[dict[str, Any]]:
         """Draw what the service suffers from."""
         if not self.weather:
             return []
         drawn = [fault for fault in FAULTS if self.says(0.25)] + [fault for fault in RARE if self.says(0.04)]
+        drawn += self.chains.faults()
         often = [self.weather, self.weather, self.weather, min(1.0, 4 * self.weather)]
         return [{"on": on, "probability": self.choice(often), "do": do} for on, do in drawn]
 
@@ -145,7 +167,13 @@ class Story(random.Random):
         """Draw the specs of the next life from those of the last one."""
         if not self._specs or (self.changes_specs and self.says(0.8)):
             self._specs = self._changed() if self.changes_specs else [self._batch()]
+        self._specs = self._with_chains(self._specs)
         return self._specs
+
+    def _with_chains(self, specs: list[Spec]) -> list[Spec]:
+        others = [address for spec in specs for address in spec.addresses()]
+        chained = self.chains.next_jobs([spec.name for spec in specs], others)
+        return [replace(spec, chained=[job for job in chained if job.spec == spec.name]) for spec in specs]
 
     def _batch(self) -> Spec:
         jobs = {f"job-{letter}": letter for letter in self.letters[: self.choice([1, 3, 6, 10])]}
@@ -168,14 +196,14 @@ class Story(random.Random):
             return dict(zip(self.sample(ids, len(jobs)), jobs.values(), strict=True))
         return {name: self.choice(self.letters) for name in self.sample(ids, self.randrange(1, 4))}
 
-    def options(self) -> dict[str, Any]:
-        """Draw how the program is called."""
+    def options(self, made: Collection[str]) -> dict[str, Any]:
+        """Draw how the program is called; `made` are the jobs that have their videos."""
         drawn: dict[str, Any] = {"retry_failed": self.says(0.2), "no_wait": self.says(0.1)}
         if self.says(0.1):
             drawn["max_wait_seconds"] = self.choice([1.0, 30.0, 300.0])
         if self.says(0.05):
             drawn["max_cost"] = "40 CNY"
-        return drawn
+        return drawn | self.chains.selection(list(letters_of(self._specs)), made)
 
     def ending(self) -> Ending:
         """Draw how a life ends."""
@@ -195,9 +223,9 @@ class Story(random.Random):
 
 def url_of(letter: Letter) -> str:
     """Return the video that a letter stands for."""
-    return f"https://example.com/{letter}.mp4"
+    return f"{VIDEOS}{letter}.mp4"
 
 
 def letter_at(url: str) -> Letter:
     """Return what asks for a video."""
-    return url.removeprefix("https://example.com/").removesuffix(".mp4")
+    return url.removeprefix(VIDEOS).removesuffix(".mp4")
