@@ -151,6 +151,7 @@ class TestJson:
             "end_column": 40,
             "rule": "wrong-type",
             "message": SAID[1].partition(": ")[2],
+            "related": [],
         }
 
     def test_an_end_that_is_not_known_is_null(self, project: Project) -> None:
@@ -167,6 +168,81 @@ class TestJson:
 
         Draft202012Validator(SCHEMA).validate(said.json)
         assert said.json == {"jobs": 1, "notes": [], "problems": []}
+
+
+MATRIX = f"""\
+jobs:
+  - id: "${{{{ matrix.look }}}}-${{{{ matrix.seconds }}}}"
+    matrix:
+      look: [clay]
+      seconds: [5, 1]
+    parameters: {{duration: "${{{{ matrix.seconds }}}}"}}
+    {MEDIA}
+"""
+TABLE = f"""\
+jobs:
+  - id: "${{{{ row.sku }}}}"
+    table: {{csv: lists/shots.csv}}
+    prompt: ${{{{ row.look }}}}
+    media: [{{video: "${{{{ row.clip }}}}"}}]
+  - {{id: a1, tags: [x], tags: [y], {MEDIA}}}
+"""
+ROWS = "sku,clip,look\na1,a.mp4,clay\n\na2,https://example.com/b.mp4,\n"
+
+
+class TestRelated:
+    """The other places that a message names, for programs that show them beside it."""
+
+    def found(self, project: Project, text: str) -> list[tuple[str, list[tuple[str, int, int, str]]]]:
+        """Return the rule of each problem of a spec, and its other places."""
+        project.write("sub/lists/shots.csv", ROWS)
+        said = project.wanrun("validate", project.write("sub/bad.yaml", HEAD + text), "--format", "json").json
+        Draft202012Validator(SCHEMA).validate(said)
+        keys = ("file", "line", "column", "message")
+        return [
+            (one["rule"], [tuple(other[key] for key in keys) for other in one["related"]]) for one in said["problems"]
+        ]
+
+    def test_the_value_of_a_matrix_is_found_where_it_is_written(self, project: Project) -> None:
+        """Of the axes that the wrong value was made of."""
+        assert self.found(project, MATRIX) == [("out-of-range", [("sub/bad.yaml", 9, 20, "seconds=1")])]
+
+    def test_the_row_of_a_table_is_found_in_its_file(self, project: Project) -> None:
+        """Whether a value of it is wrong, a file that it names is missing, or another job has its id."""
+        assert self.found(project, TABLE) == [
+            ("wrong-type", [("sub/lists/shots.csv", 4, 1, "row 2")]),
+            ("source-refused", [("sub/lists/shots.csv", 2, 1, "row 1")]),
+            ("id-taken", [("sub/bad.yaml", 6, 9, "the job that has the id")]),
+            ("duplicate-key", [("sub/bad.yaml", 10, 14, "the first one")]),
+        ]
+
+    def test_what_is_wrong_in_a_table_says_who_names_it(self, project: Project) -> None:
+        """And a column that is not there, where the columns are named."""
+        unknown = TABLE.replace("row.look", "row.style")
+        ragged = TABLE.replace("shots", "ragged")
+        project.write("sub/lists/ragged.csv", "sku,clip,look\na1,a.mp4\n")
+
+        assert ("template-undefined", [("sub/lists/shots.csv", 1, 1, "the columns are named here")]) in self.found(
+            project, unknown
+        )
+        assert ("row-ragged", [("sub/bad.yaml", 7, 18, "the table is named here")]) in self.found(project, ragged)
+
+    def test_sarif_has_them_as_related_locations(self, project: Project) -> None:
+        """At paths of the same root, each with its words; a problem without any has none."""
+        project.write("bad.yaml", HEAD + MATRIX + f"  - {{id: a b, {MEDIA}}}\n")
+
+        first, second = project.wanrun("validate", "bad.yaml", "--format", "sarif").json["runs"][0]["results"]
+
+        assert first["relatedLocations"] == [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": "bad.yaml", "uriBaseId": "PROJECTROOT"},
+                    "region": {"startLine": 9, "startColumn": 20},
+                },
+                "message": {"text": "seconds=1"},
+            }
+        ]
+        assert "relatedLocations" not in second
 
 
 class TestTables:

@@ -24,6 +24,7 @@ HEAD = "version: 1\ndefaults: {model: wan2.7-videoedit}\n"
 JOB = "jobs:\n  - id: a\n"
 MEDIA = "media: [{video: https://example.com/a.mp4}]"
 BAD = f"{HEAD}jobs: [{{id: a b, promt: x, {MEDIA}}}]\n"
+MATRIX = f"{HEAD}jobs: [{{id: '${{{{ matrix.n }}}}', prompt: '${{{{ matrix.n }}}}', matrix: {{n: [5]}}, {MEDIA}}}]\n"
 
 needs_npm = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
@@ -123,7 +124,9 @@ def _check_jsonschema(schema: Path, spec: Path) -> subprocess.CompletedProcess[b
 
 
 @needs_npm
-@pytest.mark.parametrize("text", [BAD, f"{HEAD}jobs: [{{id: a, {MEDIA}}}]\n"], ids=["problems", "none"])
+@pytest.mark.parametrize(
+    "text", [BAD, MATRIX, f"{HEAD}jobs: [{{id: a, {MEDIA}}}]\n"], ids=["problems", "related", "none"]
+)
 def test_a_sarif_log_is_one_by_the_official_schema(tmp_path: Path, text: str) -> None:
     """The schema comes with the matchers of the format's own makers."""
     (tmp_path / "spec.yaml").write_text(text)

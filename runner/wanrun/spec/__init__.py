@@ -21,7 +21,7 @@ from wanrun import rules
 from wanrun.money import Money
 from wanrun.redaction import hide
 from wanrun.spec.bases import Base, Bases, merged
-from wanrun.spec.cases import located
+from wanrun.spec.cases import located, related_of
 from wanrun.spec.document import read
 from wanrun.spec.expand import Expander, id_mark
 from wanrun.spec.jobs import JobMaker, Shop
@@ -35,6 +35,7 @@ from wanrun.spec.structure import check_structure
 from wanrun.spec.tables import Tables
 from wanrun.spec.template import MAX_VALUES, TooMuch
 from wanrun.spec.words import id_fault, shown, slug
+from wanrun.types import Related
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -174,7 +175,7 @@ class _Loader:
             report.add(at, rules.NAME_UNFIT(words))
         elif name in self._names:
             words = f'another spec is called "{name}" too, at {self._names[name]}; rename one of them'
-            report.add(at, rules.NAME_TAKEN(words))
+            report.add(at, rules.NAME_TAKEN(words), related=[Related(self._names[name], "the other spec")])
         else:
             self._names[name] = report.position(at)
         return name
@@ -244,10 +245,11 @@ def _take_id(draft: Draft, taken: dict[str, tuple[MapNode, str]], report: Report
     if draft.node is other:
         what = "combinations" if MATRIX in case else "rows"
         written = str(draft.node.plain()["id"])
-        both = f"{located(other_case, written)} and {located(case, written).removeprefix(MATRIX)}"
-        words = f'two {what} make the id "{draft.id}" ({both}); add what tells them apart'
-        report.add(id_mark(other), rules.ID_NOT_TELLING(words))
+        one, two = located(other_case, written), located(case, written)
+        which = f"{one} and {two.removeprefix(MATRIX)}"
+        words = f'two {what} make the id "{draft.id}" ({which}); add what tells them apart'
+        report.add(id_mark(other), rules.ID_NOT_TELLING(words), related=[*related_of(one), *related_of(two)])
     else:
         where = report.position(id_mark(other))
         words = f'the id "{draft.id}" is taken by the job at {where}'
-        report.add(id_mark(draft.node), rules.ID_TAKEN(words), case)
+        report.add(id_mark(draft.node), rules.ID_TAKEN(words), case, [Related(where, "the job that has the id")])

@@ -18,6 +18,7 @@ from wanrun.spec.report import START
 from wanrun.spec.scalars import Unreadable, check_text, lines_of, read_plain
 from wanrun.spec.texts import decoded
 from wanrun.spec.words import shown
+from wanrun.types import Related
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -221,7 +222,7 @@ class _Builder:
         if first := entries.get(key):
             where = self._report.position(first.key)
             words = f"the key {shown(key)} stands twice in one mapping; the first is at {where}"
-            self._report.add(mark, rules.DUPLICATE_KEY(words))
+            self._report.add(mark, rules.DUPLICATE_KEY(words), related=[Related(where, "the first one")])
             return False
         return True
 

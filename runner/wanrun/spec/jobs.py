@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wanrun import rules
+from wanrun.spec.cases import Located, related_of
 from wanrun.spec.chains import Chains
 from wanrun.spec.demands import WORDS, Demands
 from wanrun.spec.expand import tell_of
@@ -85,7 +86,7 @@ class JobMaker:
             sinks=sinks,
             retries=_retries(draft.fields.get("retries")),
             tags=_tags(draft.fields.get("tags")),
-            case=str(draft.combination.case),
+            case=Located(draft.combination.case, related_of(draft.combination.case)),  # lets go of the matrix
         )
 
     def _demands(self, draft: Draft) -> Demands | None:
