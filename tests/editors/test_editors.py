@@ -57,6 +57,7 @@ class TestLanguageServer:
             (f"{JOB}    parameters:\n      resolution: |", {"720P", "1080P"}),
             (f"{JOB}    media:\n      - |", {"video", "reference_image"}),
             (f"{JOB}    media:\n      - video:\n          |", {"file", "http"}),
+            (f"{JOB}    table:\n      |", {"csv", "jsonl"}),
             ("sinks:\n  disk:\n    |", {"folder"}),
             ("sinks:\n  disk:\n    folder:\n      |", {"path", "name"}),
             ("defaults:\n  model: |", {"wan2.7-videoedit"}),
@@ -94,6 +95,13 @@ class TestLanguageServer:
     def test_a_good_spec_is_left_alone(self, server: LanguageServer, spec: Path) -> None:
         """Nothing is underlined in the specs that ship with the project."""
         assert server.diagnostics(spec.read_text(encoding="utf-8")) == []
+
+    def test_a_table_of_two_files_is_underlined(self, server: LanguageServer) -> None:
+        """Though both keys are offered while there is none."""
+        spec = f"{HEAD}{JOB}    {MEDIA}\n    prompt: x\n    table: {{csv: a.csv, jsonl: a.jsonl}}\n"
+
+        assert server.diagnostics(spec)
+        assert server.diagnostics(spec.replace(", jsonl: a.jsonl", "")) == []
 
     def test_a_bad_one_is_underlined(self, server: LanguageServer) -> None:
         """A misspelt key, for one."""
