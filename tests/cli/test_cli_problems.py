@@ -245,6 +245,35 @@ class TestRelated:
         assert "relatedLocations" not in second
 
 
+class TestBases:
+    """A file that specs extend is no spec, and is checked where it is named alone."""
+
+    BASE = "version: 1\ndefaults: {model: wan2.7-videoedit, prompt: x}\n"
+
+    def test_a_base_alone_is_checked(self, project: Project) -> None:
+        """And what could not be checked is said."""
+        base = project.write("specs/base.yaml", self.BASE)
+        note = "specs/base.yaml has no jobs, so it was checked as a base; what a spec makes of it was not checked"
+
+        said = project.wanrun("validate", base)
+        mixed = project.wanrun("validate", base, project.spec("one"))
+
+        assert (said.exit_code, said.stdout, said.stderr) == (0, "1 base; no problems\n", f"note: {note}\n")
+        assert mixed.stdout == "1 job in 1 spec, 1 base; no problems\n"
+        assert project.wanrun("validate", base, "--format", "json").json == {"jobs": 0, "notes": [note], "problems": []}
+
+    @pytest.mark.parametrize("command", ["plan", "run"])
+    def test_nothing_runs_of_a_base(self, project: Project, command: str) -> None:
+        """It says what to name instead."""
+        said = project.wanrun(command, project.write("base.yaml", self.BASE))
+
+        assert said.exit_code == 2
+        assert said.stderr.splitlines() == [
+            "base.yaml:1:1: this file has no jobs, so it is a base; name a spec that extends it",
+            "1 problem in base.yaml; nothing was submitted",
+        ]
+
+
 class TestTables:
     """Any file can be named as a table, by a stranger's spec too: what it holds is not said."""
 

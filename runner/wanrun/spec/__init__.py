@@ -31,7 +31,7 @@ from wanrun.spec.notify import Subscription, subscriptions, told_sinks
 from wanrun.spec.printed import printed_schema
 from wanrun.spec.report import START, Report, problems_of
 from wanrun.spec.sinks import Places, SinkMaker
-from wanrun.spec.structure import check_structure
+from wanrun.spec.structure import check_base, check_structure, is_base
 from wanrun.spec.tables import Tables
 from wanrun.spec.template import MAX_VALUES, TooMuch
 from wanrun.spec.words import id_fault, shown, slug
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from wanrun.catalog import Catalog
     from wanrun.spec.expand import Draft
+    from wanrun.spec.structure import Broken
     from wanrun.types import Job, Position, Problem
 
 __all__ = ["Loaded", "Spec", "SpecBudget", "Subscription", "load", "printed_schema"]
@@ -73,6 +74,7 @@ class Loaded:
 
     specs: tuple[Spec, ...]
     problems: tuple[Problem, ...]  #: in the order of the files, then by line and column
+    bases: tuple[Path, ...] = ()  #: as they were given; what no other file extends, so that it was checked alone
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -92,7 +94,7 @@ def load(paths: Sequence[Path], *, catalog: Catalog, providers: Collection[str] 
     for secret in loader.written_out:
         hide(secret)
     problems = problems_of([*loader.reports, *loader.bases.reports, *loader.tables.reports])
-    return Loaded(tuple(specs), tuple(problems))
+    return Loaded(tuple(specs), tuple(problems), tuple(file.path for file in loader.alone))
 
 
 def _distinct(paths: Sequence[Path]) -> dict[str, Path]:
@@ -103,7 +105,7 @@ def _distinct(paths: Sequence[Path]) -> dict[str, Path]:
     return distinct
 
 
-@dataclass
+@dataclass(eq=False)
 class _File:
     """A file that has been read, with what it extends."""
 
@@ -123,6 +125,7 @@ class _Loader:
         self.tables = Tables()
         self._shop = Shop(catalog, providers)
         self.bases = Bases(self._shop.sources)
+        self.alone: list[_File] = []
         self._places = Places(catalog)
         self._names: dict[str, Position] = {}
 
@@ -143,16 +146,32 @@ class _Loader:
         return _File(path, absolute, document.root, document.lines, report)
 
     def load(self, files: Sequence[_File]) -> list[Spec]:
-        """Make the jobs of specs. A file without jobs that another one extends is no spec, but was named with them."""
-        for file in files:
-            if "jobs" in file.root:
+        """Make the jobs of specs. A base that was named with them is none; one that none extends is checked alone."""
+        for file in sorted(files, key=lambda file: "jobs" not in file.root):  # specs first: they say what is a base
+            if self._stands_alone(file):
                 file.bases = self.bases.below(file.root, file.report, file.absolute)
-        return [self._spec(file) for file in files if "jobs" in file.root or not self.bases.is_base(file.absolute)]
+        highest = [file for file in files if self._stands_alone(file)]
+        specs = [file for file in highest if "jobs" in file.root or not is_base(file.root)]
+        self.alone = [file for file in highest if file not in specs]
+        for file in self.alone:
+            self._check_base(file)
+        return [self._spec(file) for file in specs]
 
     def _spec(self, file: _File) -> Spec:
         name = self._name(file.root, file.path, file.report)
         jobs, notify = self._jobs(file, name)
         return Spec(name, file.path, file.absolute.parent, tuple(jobs), _budget(file.root, file.report), notify)
+
+    def _stands_alone(self, file: _File) -> bool:
+        return "jobs" in file.root or not self.bases.has_read(file.absolute)
+
+    def _check_base(self, file: _File) -> None:
+        """Report what is wrong with a base whatever a spec makes of it."""
+        check_base(file.root, file.report, self._shop.sources)
+        root = merged(file.root, file.bases)
+        expander = self._expander(file, root, name=file.path.stem, broken={})
+        self._sinks(file, root, expander)
+        expander.check_shared()
 
     @property
     def written_out(self) -> set[str]:
@@ -187,16 +206,8 @@ class _Loader:
         for base in file.bases:
             broken.setdefault(-1, set()).update(base.broken)
         root = merged(file.root, file.bases)
-        expander = Expander(root, file.lines, report, name=name, folder=path.parent, broken=broken, tables=self.tables)
-        sinks = SinkMaker(
-            root.get("sinks"),
-            told_sinks(root.get("notify")),
-            kinds=self._shop.sinks,
-            catalog=self._shop.catalog,
-            expander=expander,
-            report=report,
-            folder=path.parent,
-        )
+        expander = self._expander(file, root, name=name, broken=broken)
+        sinks = self._sinks(file, root, expander)
         maker = JobMaker(self._shop, report, name=name, path=path, sinks=sinks)
         jobs: dict[str, Job] = {}
         taken: dict[str, tuple[MapNode, str]] = {}
@@ -217,6 +228,21 @@ class _Loader:
         for job in jobs.values():
             self._places.check(job, report)
         return list(jobs.values()), notify
+
+    def _expander(self, file: _File, root: MapNode, *, name: str, broken: Broken) -> Expander:
+        folder = file.absolute.parent
+        return Expander(root, file.lines, file.report, name=name, folder=folder, broken=broken, tables=self.tables)
+
+    def _sinks(self, file: _File, root: MapNode, expander: Expander) -> SinkMaker:
+        return SinkMaker(
+            root.get("sinks"),
+            told_sinks(root.get("notify")),
+            kinds=self._shop.sinks,
+            catalog=self._shop.catalog,
+            expander=expander,
+            report=file.report,
+            folder=file.absolute.parent,
+        )
 
 
 def _is_whole(root: MapNode, taken: Mapping[str, tuple[MapNode, str]]) -> bool:

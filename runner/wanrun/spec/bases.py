@@ -69,8 +69,8 @@ class Bases:
             root, report, path = base.root, base.report, base.path
         return found
 
-    def is_base(self, path: Path) -> bool:
-        """Say whether a file stands below a spec that was asked for before."""
+    def has_read(self, path: Path) -> bool:
+        """Say whether a file stands below one that was asked for before."""
         return path in self._read
 
     def _base(self, path: Path, shown_as: Path, node: ScalarNode, report: Report) -> Base | None:

@@ -97,6 +97,11 @@ class Expander:
         defaults = self._root.get("defaults")
         return merge(whole, defaults) if isinstance(defaults, MapNode) else whole
 
+    def check_shared(self) -> None:
+        """Report what is wrong with the templates of a base, which may name vars that only its specs have."""
+        self._base["vars"] = BROKEN
+        self._check_templates()
+
     def fill(self, node: Node, draft: Draft, name: str) -> Node | None:
         """Fill in a field of a job with what the job offers to templates; None when that fails, which is reported."""
         self._case = draft.case(name)

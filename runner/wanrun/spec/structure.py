@@ -69,6 +69,14 @@ def _inlined(value: Any, definitions: Any) -> Any:
     return {key: _inlined(item, definitions) for key, item in value.items() if key != "$defs"}
 
 
+def is_base(root: MapNode) -> bool:
+    """Say whether a file is one for specs to extend: it shares something, and has nothing that only specs have."""
+    schema: Any = core_schema()
+    of_specs, of_bases = schema["properties"], schema["$defs"]["base"]["properties"]
+    meant = {key if key in of_specs else nearest(key, of_specs) for key, _ in root.own()}
+    return bool(meant & (of_bases.keys() - {"version"})) and not meant & (of_specs.keys() - of_bases.keys())
+
+
 def check_structure(root: MapNode, report: Report, sources: Kinds) -> Broken:
     """Report everything that is wrong with the form of a spec; return which fields not to look at again."""
     return _check(root, report, sources, _core(), _named)
