@@ -50,7 +50,7 @@ class Problem:
     message: str
     rule: str = "other"  #: the id of the rule that is broken, one of `wanrun.rules`
     whole: bool = False  #: it is about a whole list or mapping, of which the position is only the start
-    table: bool = False  #: its place is in a table, which may be any file: no line of it is shown
+    foreign: bool = False  #: its place is in a file that may be any one, such as a table: no line of it is shown
     related: tuple[Related, ...] = ()  #: the other places that the message names, in its order
 
     def __str__(self) -> str:

@@ -245,35 +245,6 @@ class TestRelated:
         assert "relatedLocations" not in second
 
 
-class TestBases:
-    """A file that specs extend is no spec, and is checked where it is named alone."""
-
-    BASE = "version: 1\ndefaults: {model: wan2.7-videoedit, prompt: x}\n"
-
-    def test_a_base_alone_is_checked(self, project: Project) -> None:
-        """And what could not be checked is said."""
-        base = project.write("specs/base.yaml", self.BASE)
-        note = "specs/base.yaml has no jobs, so it was checked as a base; what a spec makes of it was not checked"
-
-        said = project.wanrun("validate", base)
-        mixed = project.wanrun("validate", base, project.spec("one"))
-
-        assert (said.exit_code, said.stdout, said.stderr) == (0, "1 base; no problems\n", f"note: {note}\n")
-        assert mixed.stdout == "1 job in 1 spec, 1 base; no problems\n"
-        assert project.wanrun("validate", base, "--format", "json").json == {"jobs": 0, "notes": [note], "problems": []}
-
-    @pytest.mark.parametrize("command", ["plan", "run"])
-    def test_nothing_runs_of_a_base(self, project: Project, command: str) -> None:
-        """It says what to name instead."""
-        said = project.wanrun(command, project.write("base.yaml", self.BASE))
-
-        assert said.exit_code == 2
-        assert said.stderr.splitlines() == [
-            "base.yaml:1:1: this file has no jobs, so it is a base; name a spec that extends it",
-            "1 problem in base.yaml; nothing was submitted",
-        ]
-
-
 class TestTables:
     """Any file can be named as a table, by a stranger's spec too: what it holds is not said."""
 
@@ -321,6 +292,79 @@ class TestTables:
             "secrets:2:1: this row has 2 cells, but the header has 1 column; put quotes around a text with a comma "
             "(row 1, a table of bad.yaml:6:39)",
             "2 problems in 2 files; nothing was submitted",
+        ]
+
+
+class TestBases:
+    """A file that specs extend is no spec, and is checked where it is named alone."""
+
+    BASE = "version: 1\ndefaults: {model: wan2.7-videoedit, prompt: x}\n"
+
+    def test_a_base_alone_is_checked(self, project: Project) -> None:
+        """And what could not be checked is said."""
+        base = project.write("specs/base.yaml", self.BASE)
+        note = "specs/base.yaml has no jobs, so it was checked as a base; what a spec makes of it was not checked"
+
+        said = project.wanrun("validate", base)
+        mixed = project.wanrun("validate", base, project.spec("one"))
+
+        assert (said.exit_code, said.stdout, said.stderr) == (0, "1 base; no problems\n", f"note: {note}\n")
+        assert mixed.stdout == "1 job in 1 spec, 1 base; no problems\n"
+        assert project.wanrun("validate", base, "--format", "json").json == {"jobs": 0, "notes": [note], "problems": []}
+
+    TOKEN = TestTables.TOKEN
+
+    @pytest.mark.usefixtures("at_terminal")
+    @pytest.mark.parametrize("form", ["text", "json", "github", "sarif", "markdown"])
+    @pytest.mark.parametrize(
+        "secrets",
+        [
+            f"KEY={TOKEN}\nB=c\n",
+            f"{TOKEN}: 1\n",
+            f'{{"{TOKEN}": 1, "{TOKEN}": 2}}',
+            f"version: 3\nservices:\n  {TOKEN}: {TOKEN}\n",
+            f"version: 1\nconfig: [{{type: wifi, password: {TOKEN}}}]\n",
+            f"- *{TOKEN}\n",
+            f"key: !{TOKEN} {TOKEN}\nb: {TOKEN}: c\n",
+            f"version: 1\n{TOKEN}: '{TOKEN}\n",
+            f"a\x01{TOKEN}\n",
+            f"\t{TOKEN}\n",
+        ],
+        ids=["variables", "key", "twice", "version", "config", "alias", "tag", "quote", "control", "tab"],
+    )
+    def test_no_problem_says_what_another_file_holds(self, project: Project, form: str, secrets: str) -> None:
+        """Any file can be named as a base, by a stranger's spec too: in no format, nor at a terminal."""
+        project.write("secrets", secrets)
+        bad = project.write("bad.yaml", HEAD + f"extends: secrets\njobs:\n  - {{id: a, {MEDIA}}}\n")
+        command = "plan" if form == "markdown" else "validate"
+
+        said = project.wanrun(command, bad, *(("--format", form) if form != "text" else ()))
+
+        assert said.exit_code == 2
+        assert "secrets" in said.stdout + said.stderr
+        assert self.TOKEN not in html.unescape(said.stdout + said.stderr)
+        assert " | " not in said.stderr.replace("5 | extends: secrets", "").replace("  |  ", "")
+
+    @pytest.mark.usefixtures("at_terminal")
+    def test_lines_of_a_base_are_shown(self, project: Project) -> None:
+        """Also where it cannot be read as YAML: by its version and its keys it says that it is one."""
+        spec = project.write("bad.yaml", f"version: 1\nextends: base.yaml\njobs:\n  - {{id: a, {MEDIA}}}\n")
+
+        for wrong, column in (("promt: x", 3), ("prompt: a: b", 12)):
+            project.write("base.yaml", f"version: 1\ndefaults:\n  model: wan2.7-videoedit\n  {wrong}\n")
+            said = project.wanrun("validate", spec).stderr.splitlines()
+            assert any(line.startswith(f"base.yaml:4:{column}: ") for line in said)
+            assert f"  4 |   {wrong}" in said
+
+    @pytest.mark.parametrize("command", ["plan", "run"])
+    def test_nothing_runs_of_a_base(self, project: Project, command: str) -> None:
+        """It says what to name instead."""
+        said = project.wanrun(command, project.write("base.yaml", self.BASE))
+
+        assert said.exit_code == 2
+        assert said.stderr.splitlines() == [
+            "base.yaml:1:1: this file has no jobs, so it is a base; name a spec that extends it",
+            "1 problem in base.yaml; nothing was submitted",
         ]
 
 

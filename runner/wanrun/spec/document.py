@@ -58,9 +58,23 @@ def template_mark(lines: list[str], at: Placed, index: int) -> Mark:
 
 def read(path: Path, report: Report) -> Document | None:
     """Read a file; what keeps it from being read is reported, and then None is returned."""
+    text = read_text(path, report)
+    return parse(text, report) if text is not None else None
+
+
+def read_text(path: Path, report: Report) -> str | None:
+    """Return the text of a file; what keeps it from being read is reported, and repeats nothing of it."""
     try:
-        text = _text(path)
-        lines = lines_of(text)
+        return _text(path)
+    except Unreadable as exc:
+        report.add(exc, exc.sentence)
+        return None
+
+
+def parse(text: str, report: Report) -> Document | None:
+    """Return the tree of a text; what keeps it from being one is reported, and then None is returned."""
+    lines = lines_of(text)
+    try:
         return Document(lines, _Builder(text, lines, report).root())
     except Unreadable as exc:
         report.add(exc, exc.sentence)

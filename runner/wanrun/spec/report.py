@@ -34,10 +34,13 @@ class _Found:
 
 
 class Report:
-    """The problems of one file, a spec or a table, and those that a spec has with values from its bases."""
+    """The problems of one file, a spec or a table, and those that a spec has with values from its bases.
 
-    def __init__(self, path: Path, origins: Origins | None = None, *, table: bool = False) -> None:
-        self.path, self._origins, self.table = path, origins, table
+    One that is `foreign` may be any file, of which no line is shown.
+    """
+
+    def __init__(self, path: Path, origins: Origins | None = None, *, foreign: bool = False) -> None:
+        self.path, self._origins, self.foreign = path, origins, foreign
         self._found: dict[tuple[int, int, str], _Found] = {}
         self._settled: set[tuple[int, int]] = set()
 
@@ -86,16 +89,16 @@ class Report:
 def problems_of(reports: Iterable[Report]) -> list[Problem]:
     """Return the problems of several files in the files' order, by line and column; what several have is one."""
     rank: dict[Path, int] = {}
-    in_tables: set[tuple[Position, str]] = set()
+    foreign: set[tuple[Position, str]] = set()
     merged: dict[tuple[Position, str], _Found] = {}
     for report in reports:
         rank.setdefault(report.path, len(rank))
         for at, message, found in report.found():
-            in_tables.update([(at, message)] if report.table else [])
+            foreign.update([(at, message)] if report.foreign else [])
             merged[at, message] = _both(merged[at, message], found) if (at, message) in merged else found
     ordered = sorted(merged.items(), key=lambda item: (rank[item[0][0].path], item[0][0]))
     return [
-        Problem(at, message + _suffix(found), found.rule, found.whole, (at, message) in in_tables, _related(found))
+        Problem(at, message + _suffix(found), found.rule, found.whole, (at, message) in foreign, _related(found))
         for (at, message), found in ordered
     ]
 

@@ -93,7 +93,7 @@ class Tables:
         key = kind, real_path(path)
         if key not in self._read:
             data = file_bytes(path, MAX_BYTES)
-            report = Report(shown_as, table=True)
+            report = Report(shown_as, foreign=True)
             self.reports.append(report)
             rows = _Reader(report, named_at).rows(kind, data)
             self._read[key] = _table(shown_as, kind, rows) if rows else None
