@@ -356,6 +356,18 @@ class TestBases:
             assert any(line.startswith(f"base.yaml:4:{column}: ") for line in said)
             assert f"  4 |   {wrong}" in said
 
+    def test_a_file_is_missing_where_it_is_looked_for(self, project: Project) -> None:
+        """Below the folder of the base that names it, or of the spec."""
+        project.write("shared/base.yaml", self.BASE.replace("x}", "x, media: [{video: a.mp4}]}"))
+        jobs = "jobs:\n  - id: a\n  - {id: b, media: [{video: a.mp4}]}\n"
+
+        said = project.wanrun("validate", project.write("hero.yaml", f"version: 1\nextends: shared/base.yaml\n{jobs}"))
+
+        assert said.stderr.splitlines()[:2] == [
+            "hero.yaml:5:29: a.mp4: no such file (paths start at the folder of hero.yaml)",
+            "shared/base.yaml:2:64: a.mp4: no such file (paths start at the folder of base.yaml)",
+        ]
+
     @pytest.mark.parametrize("command", ["plan", "run"])
     def test_nothing_runs_of_a_base(self, project: Project, command: str) -> None:
         """It says what to name instead."""
