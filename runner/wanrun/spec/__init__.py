@@ -226,7 +226,7 @@ class _Loader:
             raise AssertionError(f"{path}: a job was lost without a word")
         self._shop.chains.read(name, taken.keys(), whole=_is_whole(root, taken))
         for job in jobs.values():
-            self._places.check(job, report)
+            self._places.check(job, taken[job.id][1], report)
         return list(jobs.values()), notify
 
     def _expander(self, file: _File, root: MapNode, *, name: str, broken: Broken) -> Expander:

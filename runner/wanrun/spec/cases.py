@@ -24,15 +24,17 @@ class Located(str):
         return made
 
 
-class Case(Located):
-    """A row or a combination of a matrix in words; `at` says them again with the places of some axes' values."""
+class Case(str):
+    """A row or a combination of a matrix in words; `at` says them again with their places, and those of some axes.
+
+    There is one for each of ten thousand jobs, and places are seldom asked for.
+    """
 
     __slots__ = ("_more",)
     _more: Callable[[Collection[str]], Located]
 
-    def __new__(cls, more: Callable[[Collection[str]], Located]) -> Self:
-        words = more(())
-        made = super().__new__(cls, words, words.related)
+    def __new__(cls, words: str, more: Callable[[Collection[str]], Located]) -> Self:
+        made = super().__new__(cls, words)
         made._more = more
         return made
 
@@ -54,7 +56,8 @@ def located(case: str, written: str) -> str:
 
 def related_of(case: str) -> tuple[Related, ...]:
     """Return the places that a case names."""
-    return case.related if isinstance(case, Located) else ()
+    words = case.at(()) if isinstance(case, Case) else case
+    return words.related if isinstance(words, Located) else ()
 
 
 def both(one: str, other: str) -> str:
@@ -65,5 +68,5 @@ def both(one: str, other: str) -> str:
         return Located(", ".join(parts), tuple(place for part in parts for place in related_of(part)))
 
     if isinstance(one, Case) or isinstance(other, Case):
-        return Case(more)
+        return Case(f"{one}, {other}", more)
     return more(())

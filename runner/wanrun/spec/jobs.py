@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wanrun import rules
-from wanrun.spec.cases import Located, related_of
 from wanrun.spec.chains import Chains
 from wanrun.spec.demands import WORDS, Demands
 from wanrun.spec.expand import tell_of
@@ -86,7 +85,7 @@ class JobMaker:
             sinks=sinks,
             retries=_retries(draft.fields.get("retries")),
             tags=_tags(draft.fields.get("tags")),
-            case=Located(draft.combination.case, related_of(draft.combination.case)),  # lets go of the matrix
+            case=str(draft.combination.case),
         )
 
     def _demands(self, draft: Draft) -> Demands | None:

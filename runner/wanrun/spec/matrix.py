@@ -63,7 +63,8 @@ class Matrix:
     def combinations(self) -> Iterator[Combination]:
         """Yield the combinations, each named by its values of the axes."""
         for values in self.found:
-            yield Combination({"matrix": values}, Case(partial(self._named, values)))
+            named = ", ".join(f"{key}={_brief(values[key])}" for key in self.axes or values)
+            yield Combination({"matrix": values}, Case(MATRIX + named, partial(self._named, values)))
 
     def _named(self, values: Mapping[str, JSON], located: Collection[str]) -> Located:
         """Name a combination, with the places of the values of some axes."""

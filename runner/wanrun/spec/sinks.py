@@ -187,13 +187,13 @@ class Places:
         self._catalog = catalog
         self._taken: dict[tuple[str, str], tuple[Job, str]] = {}
 
-    def check(self, job: Job, report: Report) -> None:
+    def check(self, job: Job, case: str, report: Report) -> None:
         """Ask every sink of a job for its place; report a place that is refused or taken."""
         for sink in job.sinks:
             try:
                 place = self._catalog.sink(sink.kind).place(sink, job)
             except WanrunError as exc:
-                report.add(sink.position, rules.PLACE_REFUSED(f"sinks.{sink.name}: {exc}"), called(job.id, job.case))
+                report.add(sink.position, rules.PLACE_REFUSED(f"sinks.{sink.name}: {exc}"), called(job.id, case))
                 continue
             self._take(sink, place, job, report)
 

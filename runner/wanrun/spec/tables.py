@@ -69,12 +69,11 @@ class Table:
     def combinations(self) -> Iterator[Combination]:
         """Yield the rows, each with what messages call it."""
         for row in self.rows:
-            yield Combination({"row": row.values}, Case(partial(self._named, row)), self.cells)
+            words = f"row {row.number} at {self.path}:{row.line}"
+            yield Combination({"row": row.values}, Case(words, partial(self._named, row, words)), self.cells)
 
-    def _named(self, row: Row, _: Collection[str]) -> Located:
-        name = f"row {row.number}"
-        place = Related(Position(self.path, row.line, 1), name)
-        return Located(f"{name} at {self.path}:{row.line}", (place,))
+    def _named(self, row: Row, words: str, _: Collection[str]) -> Located:
+        return Located(words, (Related(Position(self.path, row.line, 1), f"row {row.number}"),))
 
     def columns_for(self, value: object) -> Columns:
         """Return the columns, each with a value that stands for those of the rows."""

@@ -248,7 +248,9 @@ class Filler:
             return list_of(items, node) if len(items) == len(node.items) else None
         entries: dict[str, Entry] = {}
         for key, entry in node.entries.items():
-            if (value := self.fill(entry.node, scope)) is not None:
+            if not entry.node.templated:
+                entries[key] = entry
+            elif (value := self.fill(entry.node, scope)) is not None:
                 entries[key] = Entry(entry.key, value)
         return map_of(entries, node) if len(entries) == len(node.entries) else None
 
