@@ -47,6 +47,8 @@ class Batch:
 
     def seconds(self, ref: MediaRef) -> float | None:
         """Return how long a medium is, as the service gets it; None where it is not here or no video."""
+        if not self.facts and not self.made_seconds:
+            return None  # all of the batch are links, and keys take their time
         key = media_key(ref)
         if key in self.made_seconds:
             return self.made_seconds[key]
