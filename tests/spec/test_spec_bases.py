@@ -131,6 +131,22 @@ def test_a_base_that_is_named_with_the_specs_is_no_spec(load_files: Callable[...
     assert (loaded.problems, loaded.bases) == ((), ())
 
 
+@pytest.mark.parametrize("base", [None, "defaults: {model: 'x\n", "- no base"])
+def test_without_its_base_a_spec_is_not_looked_at_any_further(
+    load_files: Callable[..., Loaded], base: str | None
+) -> None:
+    """Its vars, sinks and models would all seem to be missing, at every job; its form is checked."""
+    hero = "extends: base.yaml\njobs:\n  - {id: a, promt: '${{ vars.x }}', sinks: [disk], media: [{video: a.mp4}]}\n"
+    other = "defaults: {model: wan2.7-videoedit, prompt: x}\n"
+    other += "jobs:\n  - {id: b, media: [{video: {job: hero/a}}]}\n"
+    files = {"hero.yaml": hero, "other.yaml": other} | ({"base.yaml": base} if base else {})
+
+    first, second = load_files(files, "hero.yaml", "other.yaml").problems
+
+    assert {first.position.path.name, second.position.path.name} <= {"hero.yaml", "base.yaml"}
+    assert 'unknown key "promt"' in f"{first} {second}"
+
+
 class TestAlone:
     """A base that is named without a spec that extends it, as pre-commit names the files that were changed."""
 

@@ -13,7 +13,7 @@ and the folders that a glob looks into.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,7 +114,7 @@ class _File:
     root: MapNode
     lines: list[str]
     report: Report
-    bases: list[Base] = field(default_factory=list)
+    bases: list[Base] | None = None  #: None where one cannot be had, and so nothing is known of what it would give
 
 
 class _Loader:
@@ -168,6 +168,8 @@ class _Loader:
     def _check_base(self, file: _File) -> None:
         """Report what is wrong with a base whatever a spec makes of it."""
         check_base(file.root, file.report, self._shop.sources)
+        if file.bases is None:
+            return
         root = merged(file.root, file.bases)
         expander = self._expander(file, root, name=file.path.stem, broken={})
         self._sinks(file, root, expander)
@@ -203,6 +205,9 @@ class _Loader:
         """Return the jobs of a spec, and who hears of what becomes of them."""
         report, path = file.report, file.absolute
         broken = check_structure(file.root, report, self._shop.sources)
+        if file.bases is None:  # half of it would seem to be missing
+            self._shop.chains.unread()
+            return [], ()
         for base in file.bases:
             broken.setdefault(-1, set()).update(base.broken)
         root = merged(file.root, file.bases)

@@ -52,8 +52,8 @@ class Bases:
         self._read: dict[Path, Base | None] = {}
         self._foreign: set[Path] = set()  # what is no base
 
-    def below(self, root: MapNode, report: Report, path: Path) -> list[Base]:
-        """Return what stands below a spec, the nearest first; what keeps it from being found is reported."""
+    def below(self, root: MapNode, report: Report, path: Path) -> list[Base] | None:
+        """Return what stands below a spec, the nearest first; None when one cannot be had, which is reported."""
         found: list[Base] = []
         seen = {path: report.path}
         while (node := _extends(root)) is not None:
@@ -67,7 +67,7 @@ class Bases:
                 break
             shown_as = Path(os.path.normpath(report.path.parent / str(node.value)))
             if (base := self._base(target, shown_as, node, report)) is None:
-                break
+                return None
             found.append(base)
             seen[target] = base.report.path
             root, report, path = base.root, base.report, base.path
