@@ -127,7 +127,7 @@ def test_missing_files_are_problems_in_file_order(tmp_path: Path) -> None:
     report = check_inputs([job(tmp_path, video("b.mp4"), line=9), job(tmp_path, video("a.mp4"), line=4)], CATALOG)
 
     assert [problem.position.line for problem in report.problems] == [4, 9]
-    assert messages(report)[0] == "a.mp4: no such file (paths start at the spec's folder)"
+    assert messages(report)[0] == "a.mp4: no such file (paths start at the folder of hero.yaml)"
 
 
 def test_a_file_of_many_jobs_is_one_problem(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ OPTIONS: dict[str, JSON] = {
         "path": {
             "type": "string",
             "minLength": 1,
-            "description": "The file's path, from the spec's folder; file:// URLs are taken too.",
+            "description": "The file's path, from the folder of the spec or base where it is written; file:// URLs are "
+            "taken too.",
             "examples": ["clips/shot.mp4"],
         },
         "trim": {
@@ -65,7 +66,7 @@ class FileSource:
     def locate(self, ref: MediaRef) -> Path:
         """Return the file's path; raises `SourceError` unless it is a file with something in it that can be read."""
         path = _path(ref)
-        _entry(path, _named(ref))
+        _entry(path, ref)
         return path
 
     def fitting(self, ref: MediaRef) -> Fitting | None:
@@ -81,7 +82,7 @@ class FileSource:
 
         Never what is made of it, which another version of PyAV may make in other bytes.
         """
-        identity, fitting = self._digests.identity(_path(ref), _named(ref)), self.fitting(ref)
+        identity, fitting = self._digests.identity(_path(ref), ref), self.fitting(ref)
         return identity if fitting is None else replace(identity, key=f"{fitting.key}:{identity.key}")
 
     async def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
@@ -93,7 +94,7 @@ class FileSource:
             if made == path:  # it fits as it is: held against what the plan has seen, as any other file
                 identity = replace(identity, key=identity.key.removeprefix(f"{fitting.key}:"))
             else:
-                path, identity = made, await ctx.to_thread(self._digests.identity, made, _named(ref))
+                path, identity = made, await ctx.to_thread(self._digests.identity, made, ref)
         if ref.type != "video" and _inlined_length(identity) <= ctx.inline_bytes_left:
             return MediaUrl(await ctx.to_thread(_data_url, path, _named(ref), identity))
         return await ctx.upload(path, key=identity.key, mime=str(identity.mime))
@@ -107,14 +108,14 @@ class _Digests:
         self._known: dict[tuple[object, ...], Identity] = {}
         self._being_read: dict[tuple[object, ...], Lock] = {}
 
-    def identity(self, path: Path, name: str) -> Identity:
-        entry = _entry(path, name)
+    def identity(self, path: Path, ref: MediaRef) -> Identity:
+        entry = _entry(path, ref)
         key = (path, entry.st_dev, entry.st_ino, entry.st_size, entry.st_mtime_ns, entry.st_ctime_ns)
         with self._guard:
             reading = self._being_read.setdefault(key, Lock())
         with reading:
             if key not in self._known:
-                self._known[key] = _read_identity(path, name)
+                self._known[key] = _read_identity(path, _named(ref))
             return self._known[key]
 
 
@@ -132,12 +133,13 @@ def _path(ref: MediaRef) -> Path:
     return ref.folder / (unquote(match["path"]) if match else name)
 
 
-def _entry(path: Path, name: str) -> os.stat_result:
-    """Return what the file system says of a file with something in it."""
+def _entry(path: Path, ref: MediaRef) -> os.stat_result:
+    """Return what the file system says of a file with something in it; messages name it as the reference does."""
+    name = _named(ref)
     try:
         entry = path.stat()
     except (FileNotFoundError, NotADirectoryError) as exc:
-        raise SourceError(f"{name}: no such file ({_hint(name)})") from exc
+        raise SourceError(f"{name}: no such file ({_hint(name, ref)})") from exc
     except OSError as exc:
         raise _unreadable(name, exc) from exc
     except ValueError as exc:  # NUL, or half of a character
@@ -152,7 +154,7 @@ def _entry(path: Path, name: str) -> os.stat_result:
     return entry
 
 
-def _hint(name: str) -> str:
+def _hint(name: str, ref: MediaRef) -> str:
     """Say what a path that leads nowhere may have been meant to be."""
     if name.startswith(("~", "$")):
         return "~ and variables are not expanded; write the whole path"
@@ -162,7 +164,7 @@ def _hint(name: str) -> str:
         return "the parts of a path stand between slashes: /"
     if name.startswith("www."):
         return "a link starts with https://"
-    return "paths start at the spec's folder"
+    return f"paths start at the folder of {ref.position.path.name}"  # a spec, or a base of it
 
 
 def _read_identity(path: Path, name: str) -> Identity:

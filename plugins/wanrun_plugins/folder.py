@@ -50,7 +50,8 @@ OPTIONS: dict[str, JSON] = {
         "path": {
             "type": "string",
             "minLength": 1,
-            "description": "The folder that all results stay in, from the spec's folder; made if need be.",
+            "description": "The folder that all results stay in, from that of the spec or base where it is written; "
+            "made if need be.",
             "default": "out",
             "examples": ["out"],
         },

@@ -17,7 +17,7 @@ from wanrun.permits import forbidden_in
 from wanrun.plan import Plan, identify, make_plan, references
 from wanrun.project import check_name
 from wanrun.spec import load
-from wanrun.types import Problem
+from wanrun.types import Position, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,9 +43,12 @@ class Batch:
 
     fitted: Mapping[tuple[str, str], Fitted] = field(default_factory=dict)  #: by `media_key` and model
     made_seconds: Mapping[str, float] = field(default_factory=dict)  #: of what is made of videos, by `media_key`
+    bases: tuple[Path, ...] = ()  #: files without jobs that were named, and that none of the specs extends
 
     def seconds(self, ref: MediaRef) -> float | None:
         """Return how long a medium is, as the service gets it; None where it is not here or no video."""
+        if not self.facts and not self.made_seconds:
+            return None  # all of the batch are links, and keys take their time
         key = media_key(ref)
         if key in self.made_seconds:
             return self.made_seconds[key]
@@ -53,8 +56,11 @@ class Batch:
         return facts.seconds if facts is not None else None
 
 
-def load_batch(paths: Sequence[Path], project: Project) -> Batch:
-    """Load and check specs and the files they name; raises `SpecError` with every problem."""
+def load_batch(paths: Sequence[Path], project: Project, *, also_none: bool = False) -> Batch:
+    """Load and check specs and the files they name; raises `SpecError` with every problem.
+
+    That there is no spec, but only bases, is one, unless it may be so (`also_none`).
+    """
     for path in paths:
         check_name(path.absolute())
     loaded = load(paths, catalog=project.catalog, providers=project.settings.providers)
@@ -62,13 +68,25 @@ def load_batch(paths: Sequence[Path], project: Project) -> Batch:
     budget = project.settings.budget
     told = (subscription.sink for spec in loaded.specs for subscription in spec.notify)
     forbidden = forbidden_in(loaded.jobs, told, project.settings.allow)
-    if problems := [*loaded.problems, *forbidden, *report.problems, *_budget_problems(loaded.specs, project)]:
+    alone = [] if loaded.specs or also_none else [_alone(path) for path in loaded.bases]
+    found = [*loaded.problems, *alone, *forbidden, *report.problems]
+    if problems := [*found, *_budget_problems(loaded.specs, project)]:
         raise SpecError(_in_file_order(problems, paths))
     for name, money in (("max_cost", budget.max_cost), ("confirm_above", budget.confirm_above)):
         if money is not None:
             check_currency(money, f"{project.settings.file}: budget.{name}", loaded.jobs, project)
     jobs = tuple(_in_sandbox(job, project) for job in loaded.jobs)
-    return Batch(loaded.specs, jobs, report.notes, report.facts, report.fitted, report.made_seconds)
+    notes = (*map(_note_on, loaded.bases), *report.notes)
+    return Batch(loaded.specs, jobs, notes, report.facts, report.fitted, report.made_seconds, loaded.bases)
+
+
+def _alone(path: Path) -> Problem:
+    words = "this file has no jobs, so it is a base; name a spec that extends it"
+    return Problem(Position(path, 1, 1), words, rules.BASE_ALONE.id, whole=True)
+
+
+def _note_on(base: Path) -> str:
+    return f"{base} has no jobs, so it was checked as a base; what a spec makes of it was not checked"
 
 
 def check_currency(money: Money, what: str, jobs: Iterable[Job], project: Project) -> None:

@@ -102,7 +102,8 @@ class _Found:
         told: list[Problem] = []
         for each in sorted(self.problems):  # as they are shown
             mend = f"; {self.advice}" if self.advice and len(told) == len(self.problems) - 1 else ""
-            told.append(Problem(use.ref.position, _line(f"{each}{more}{mend}"), rule_of(each).id))
+            words = _line(f"{each}{more}{mend}")
+            told.append(Problem(use.ref.position, words, rule_of(each).id, related=use.ref.related))
         return told
 
 

@@ -124,6 +124,8 @@ SECRET_PARTS = Rule("secret-parts", "A secret has no parts.")
 
 # Bases
 BASE_MISSING = Rule("base-missing", "The file that a spec extends is there and can be read.")
+BASE_ALONE = Rule("base-alone", "What runs or is planned has jobs: with bases a spec is named that extends them.")
+NO_BASE = Rule("no-base", "What a spec extends is a base: a mapping with version: 1 and something to share.")
 EXTENDS_CIRCLE = Rule("extends-circle", "No file extends itself, nor through others.")
 EXTENDS_TOO_DEEP = Rule("extends-too-deep", "At most 8 files stand below a spec, each extended by the one before it.")
 

@@ -35,6 +35,14 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class Related:
+    """Another place that a problem names, and what stands there."""
+
+    position: Position
+    message: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class Problem:
     """One thing wrong with what the user wrote, at the place where it is wrong."""
 
@@ -42,7 +50,8 @@ class Problem:
     message: str
     rule: str = "other"  #: the id of the rule that is broken, one of `wanrun.rules`
     whole: bool = False  #: it is about a whole list or mapping, of which the position is only the start
-    table: bool = False  #: its place is in a table, which may be any file: no line of it is shown
+    foreign: bool = False  #: its place is in a file that may be any one, such as a table: no line of it is shown
+    related: tuple[Related, ...] = ()  #: the other places that the message names, in its order
 
     def __str__(self) -> str:
         return f"{self.position}: {self.message}"
@@ -157,6 +166,7 @@ class MediaRef:
     folder: Path  #: of the file that names it, absolute; relative paths start here
     position: Position
     case: str = field(default="", compare=False)  #: the combination or row that made it, for messages
+    related: tuple[Related, ...] = field(default=(), compare=False)  #: the places that `case` names
 
 
 @dataclass(frozen=True, slots=True)

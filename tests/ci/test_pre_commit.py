@@ -63,13 +63,15 @@ def _of_working_tree(folder: Path) -> Path:
     return folder
 
 
-def test_a_bad_spec_is_not_committed_and_a_good_one_is(commit: Commit) -> None:
+def test_a_bad_spec_is_not_committed_and_a_good_one_or_a_base_is(commit: Commit) -> None:
     """With each problem at its line, in an environment that pre-commit has made."""
     good = commit(SPEC + JOB.format("one"))
+    base = commit(SPEC.partition("jobs:")[0])
     bad = commit(SPEC.replace("defaults", "defualts") + JOB.format("one"))
 
     assert good.returncode == 0, good.stdout + good.stderr
     assert "wanrun validate" in good.stdout
     assert "Passed" in good.stdout
+    assert base.returncode == 0, base.stdout + base.stderr
     assert bad.returncode == 1
     assert 'specs/batch.yaml:2:1: unknown key "defualts"; did you mean "defaults"?' in bad.stdout

@@ -155,6 +155,7 @@ class TestJson:
             "end_column": 40,
             "rule": "wrong-type",
             "message": SAID[1].partition(": ")[2],
+            "related": [],
         }
 
     def test_an_end_that_is_not_known_is_null(self, project: Project) -> None:
@@ -171,6 +172,81 @@ class TestJson:
 
         Draft202012Validator(SCHEMA).validate(said.json)
         assert said.json == {"jobs": 1, "notes": [], "problems": []}
+
+
+MATRIX = f"""\
+jobs:
+  - id: "${{{{ matrix.look }}}}-${{{{ matrix.seconds }}}}"
+    matrix:
+      look: [clay]
+      seconds: [5, 1]
+    parameters: {{duration: "${{{{ matrix.seconds }}}}"}}
+    {MEDIA}
+"""
+TABLE = f"""\
+jobs:
+  - id: "${{{{ row.sku }}}}"
+    table: {{csv: lists/shots.csv}}
+    prompt: ${{{{ row.look }}}}
+    media: [{{video: "${{{{ row.clip }}}}"}}]
+  - {{id: a1, tags: [x], tags: [y], {MEDIA}}}
+"""
+ROWS = "sku,clip,look\na1,a.mp4,clay\n\na2,https://example.com/b.mp4,\n"
+
+
+class TestRelated:
+    """The other places that a message names, for programs that show them beside it."""
+
+    def found(self, project: Project, text: str) -> list[tuple[str, list[tuple[str, int, int, str]]]]:
+        """Return the rule of each problem of a spec, and its other places."""
+        project.write("sub/lists/shots.csv", ROWS)
+        said = project.wanrun("validate", project.write("sub/bad.yaml", HEAD + text), "--format", "json").json
+        Draft202012Validator(SCHEMA).validate(said)
+        keys = ("file", "line", "column", "message")
+        return [
+            (one["rule"], [tuple(other[key] for key in keys) for other in one["related"]]) for one in said["problems"]
+        ]
+
+    def test_the_value_of_a_matrix_is_found_where_it_is_written(self, project: Project) -> None:
+        """Of the axes that the wrong value was made of."""
+        assert self.found(project, MATRIX) == [("out-of-range", [("sub/bad.yaml", 9, 20, "seconds=1")])]
+
+    def test_the_row_of_a_table_is_found_in_its_file(self, project: Project) -> None:
+        """Whether a value of it is wrong, a file that it names is missing, or another job has its id."""
+        assert self.found(project, TABLE) == [
+            ("wrong-type", [("sub/lists/shots.csv", 4, 1, "row 2")]),
+            ("source-refused", [("sub/lists/shots.csv", 2, 1, "row 1")]),
+            ("id-taken", [("sub/bad.yaml", 6, 9, "the job that has the id")]),
+            ("duplicate-key", [("sub/bad.yaml", 10, 14, "the first one")]),
+        ]
+
+    def test_what_is_wrong_in_a_table_says_who_names_it(self, project: Project) -> None:
+        """And a column that is not there, where the columns are named."""
+        unknown = TABLE.replace("row.look", "row.style")
+        ragged = TABLE.replace("shots", "ragged")
+        project.write("sub/lists/ragged.csv", "sku,clip,look\na1,a.mp4\n")
+
+        assert ("template-undefined", [("sub/lists/shots.csv", 1, 1, "the columns are named here")]) in self.found(
+            project, unknown
+        )
+        assert ("row-ragged", [("sub/bad.yaml", 7, 18, "the table is named here")]) in self.found(project, ragged)
+
+    def test_sarif_has_them_as_related_locations(self, project: Project) -> None:
+        """At paths of the same root, each with its words; a problem without any has none."""
+        project.write("bad.yaml", HEAD + MATRIX + f"  - {{id: a b, {MEDIA}}}\n")
+
+        first, second = project.wanrun("validate", "bad.yaml", "--format", "sarif").json["runs"][0]["results"]
+
+        assert first["relatedLocations"] == [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": "bad.yaml", "uriBaseId": "PROJECTROOT"},
+                    "region": {"startLine": 9, "startColumn": 20},
+                },
+                "message": {"text": "seconds=1"},
+            }
+        ]
+        assert "relatedLocations" not in second
 
 
 class TestTables:
@@ -220,6 +296,91 @@ class TestTables:
             "secrets:2:1: this row has 2 cells, but the header has 1 column; put quotes around a text with a comma "
             "(row 1, a table of bad.yaml:6:39)",
             "2 problems in 2 files; nothing was submitted",
+        ]
+
+
+class TestBases:
+    """A file that specs extend is no spec, and is checked where it is named alone."""
+
+    BASE = "version: 1\ndefaults: {model: wan2.7-videoedit, prompt: x}\n"
+
+    def test_a_base_alone_is_checked(self, project: Project) -> None:
+        """And what could not be checked is said."""
+        base = project.write("specs/base.yaml", self.BASE)
+        note = "specs/base.yaml has no jobs, so it was checked as a base; what a spec makes of it was not checked"
+
+        said = project.wanrun("validate", base)
+        mixed = project.wanrun("validate", base, project.spec("one"))
+
+        assert (said.exit_code, said.stdout, said.stderr) == (0, "1 base; no problems\n", f"note: {note}\n")
+        assert mixed.stdout == "1 job in 1 spec, 1 base; no problems\n"
+        assert project.wanrun("validate", base, "--format", "json").json == {"jobs": 0, "notes": [note], "problems": []}
+
+    TOKEN = TestTables.TOKEN
+
+    @pytest.mark.usefixtures("at_terminal")
+    @pytest.mark.parametrize("form", ["text", "json", "github", "sarif", "markdown"])
+    @pytest.mark.parametrize(
+        "secrets",
+        [
+            f"KEY={TOKEN}\nB=c\n",
+            f"{TOKEN}: 1\n",
+            f'{{"{TOKEN}": 1, "{TOKEN}": 2}}',
+            f"version: 3\nservices:\n  {TOKEN}: {TOKEN}\n",
+            f"version: 1\nconfig: [{{type: wifi, password: {TOKEN}}}]\n",
+            f"- *{TOKEN}\n",
+            f"key: !{TOKEN} {TOKEN}\nb: {TOKEN}: c\n",
+            f"version: 1\n{TOKEN}: '{TOKEN}\n",
+            f"a\x01{TOKEN}\n",
+            f"\t{TOKEN}\n",
+        ],
+        ids=["variables", "key", "twice", "version", "config", "alias", "tag", "quote", "control", "tab"],
+    )
+    def test_no_problem_says_what_another_file_holds(self, project: Project, form: str, secrets: str) -> None:
+        """Any file can be named as a base, by a stranger's spec too: in no format, nor at a terminal."""
+        project.write("secrets", secrets)
+        bad = project.write("bad.yaml", HEAD + f"extends: secrets\njobs:\n  - {{id: a, {MEDIA}}}\n")
+        command = "plan" if form == "markdown" else "validate"
+
+        said = project.wanrun(command, bad, *(("--format", form) if form != "text" else ()))
+
+        assert said.exit_code == 2
+        assert "secrets" in said.stdout + said.stderr
+        assert self.TOKEN not in html.unescape(said.stdout + said.stderr)
+        assert " | " not in said.stderr.replace("5 | extends: secrets", "").replace("  |  ", "")
+
+    @pytest.mark.usefixtures("at_terminal")
+    def test_lines_of_a_base_are_shown(self, project: Project) -> None:
+        """Also where it cannot be read as YAML: by its version and its keys it says that it is one."""
+        spec = project.write("bad.yaml", f"version: 1\nextends: base.yaml\njobs:\n  - {{id: a, {MEDIA}}}\n")
+
+        for wrong, column in (("promt: x", 3), ("prompt: a: b", 12)):
+            project.write("base.yaml", f"version: 1\ndefaults:\n  model: wan2.7-videoedit\n  {wrong}\n")
+            said = project.wanrun("validate", spec).stderr.splitlines()
+            assert any(line.startswith(f"base.yaml:4:{column}: ") for line in said)
+            assert f"  4 |   {wrong}" in said
+
+    def test_a_file_is_missing_where_it_is_looked_for(self, project: Project) -> None:
+        """Below the folder of the base that names it, or of the spec."""
+        project.write("shared/base.yaml", self.BASE.replace("x}", "x, media: [{video: a.mp4}]}"))
+        jobs = "jobs:\n  - id: a\n  - {id: b, media: [{video: a.mp4}]}\n"
+
+        said = project.wanrun("validate", project.write("hero.yaml", f"version: 1\nextends: shared/base.yaml\n{jobs}"))
+
+        assert said.stderr.splitlines()[:2] == [
+            "hero.yaml:5:29: a.mp4: no such file (paths start at the folder of hero.yaml)",
+            "shared/base.yaml:2:64: a.mp4: no such file (paths start at the folder of base.yaml)",
+        ]
+
+    @pytest.mark.parametrize("command", ["plan", "run"])
+    def test_nothing_runs_of_a_base(self, project: Project, command: str) -> None:
+        """It says what to name instead."""
+        said = project.wanrun(command, project.write("base.yaml", self.BASE))
+
+        assert said.exit_code == 2
+        assert said.stderr.splitlines() == [
+            "base.yaml:1:1: this file has no jobs, so it is a base; name a spec that extends it",
+            "1 problem in base.yaml; nothing was submitted",
         ]
 
 

@@ -24,6 +24,7 @@ HEAD = "version: 1\ndefaults: {model: wan2.7-videoedit}\n"
 JOB = "jobs:\n  - id: a\n"
 MEDIA = "media: [{video: https://example.com/a.mp4}]"
 BAD = f"{HEAD}jobs: [{{id: a b, promt: x, {MEDIA}}}]\n"
+MATRIX = f"{HEAD}jobs: [{{id: '${{{{ matrix.n }}}}', prompt: '${{{{ matrix.n }}}}', matrix: {{n: [5]}}, {MEDIA}}}]\n"
 
 needs_npm = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
@@ -56,6 +57,7 @@ class TestLanguageServer:
             (f"{JOB}    parameters:\n      resolution: |", {"720P", "1080P"}),
             (f"{JOB}    media:\n      - |", {"video", "reference_image"}),
             (f"{JOB}    media:\n      - video:\n          |", {"file", "http"}),
+            (f"{JOB}    table:\n      |", {"csv", "jsonl"}),
             ("sinks:\n  disk:\n    |", {"folder"}),
             ("sinks:\n  disk:\n    folder:\n      |", {"path", "name"}),
             ("defaults:\n  model: |", {"wan2.7-videoedit"}),
@@ -94,6 +96,13 @@ class TestLanguageServer:
         """Nothing is underlined in the specs that ship with the project."""
         assert server.diagnostics(spec.read_text(encoding="utf-8")) == []
 
+    def test_a_table_of_two_files_is_underlined(self, server: LanguageServer) -> None:
+        """Though both keys are offered while there is none."""
+        spec = f"{HEAD}{JOB}    {MEDIA}\n    prompt: x\n    table: {{csv: a.csv, jsonl: a.jsonl}}\n"
+
+        assert server.diagnostics(spec)
+        assert server.diagnostics(spec.replace(", jsonl: a.jsonl", "")) == []
+
     def test_a_bad_one_is_underlined(self, server: LanguageServer) -> None:
         """A misspelt key, for one."""
         assert any("promt" in words for words in server.diagnostics(BAD))
@@ -123,7 +132,9 @@ def _check_jsonschema(schema: Path, spec: Path) -> subprocess.CompletedProcess[b
 
 
 @needs_npm
-@pytest.mark.parametrize("text", [BAD, f"{HEAD}jobs: [{{id: a, {MEDIA}}}]\n"], ids=["problems", "none"])
+@pytest.mark.parametrize(
+    "text", [BAD, MATRIX, f"{HEAD}jobs: [{{id: a, {MEDIA}}}]\n"], ids=["problems", "related", "none"]
+)
 def test_a_sarif_log_is_one_by_the_official_schema(tmp_path: Path, text: str) -> None:
     """The schema comes with the matchers of the format's own makers."""
     (tmp_path / "spec.yaml").write_text(text)

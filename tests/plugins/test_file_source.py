@@ -51,7 +51,7 @@ def test_a_path_starts_at_the_specs_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("clips/shot.mp4", r"^clips/shot.mp4: no such file \(paths start at the spec's folder\)$"),
+        ("clips/shot.mp4", r"^clips/shot.mp4: no such file \(paths start at the folder of hero.yaml\)$"),
         ("empty.png/x.mp4", "no such file"),
         ("~/shot.mp4", "no such file .~ and variables are not expanded; write the whole path"),
         ("clips/*.mp4", "write it in a matrix: {glob: ...}"),

@@ -10,10 +10,13 @@ from wanrun.chains import CHAIN, KIND
 from wanrun.errors import SinkError
 from wanrun.hookspecs import SinkKind, SourceKind
 from wanrun.models import Model, shipped_models
+from wanrun_plugins.file import OPTIONS as FILE_OPTIONS
 
 if TYPE_CHECKING:
     from wanrun.types import Job, SinkRef
 
+_FILE: Any = FILE_OPTIONS["properties"]
+FIT = {name: _FILE[name] for name in ("trim", "fit")}  #: as the real kind has them
 TEXT = {"type": "string", "minLength": 1, "description": "A text.", "examples": ["x"]}
 
 
@@ -54,7 +57,7 @@ def build_catalog(**models: Model) -> Catalog:
     """Return a catalog of kinds that have short forms, one that has none, and the shipped models."""
     sources = {
         "camera": SourceKind(options=options("number", number={"type": "integer", "minimum": 0}), build=no_source),
-        "file": SourceKind(options=options("path", path=TEXT), build=no_source, short="path"),
+        "file": SourceKind(options=options("path", path=TEXT, **FIT), build=no_source, short="path"),
         "http": SourceKind(options=options("url", url=TEXT, key=TEXT), build=no_source, short="url"),
         KIND: CHAIN,
         "url": SourceKind(options=options("url", url=TEXT), build=no_source, short="url"),

@@ -122,15 +122,86 @@ def test_a_base_is_named_as_the_spec_was(
 
 
 def test_a_base_that_is_named_with_the_specs_is_no_spec(load_files: Callable[..., Loaded]) -> None:
-    """So that a pattern such as specs/*.yaml may take it along; alone it is a spec without jobs."""
+    """So that a pattern such as specs/*.yaml may take it along."""
     base = "defaults: {model: wan2.7-videoedit}\n"
 
-    together = load_files({"base.yaml": base, "hero.yaml": "extends: base.yaml\n" + JOBS}, "base.yaml", "hero.yaml")
-    alone = load_files({"base.yaml": base}, "base.yaml")
+    loaded = load_files({"base.yaml": base, "hero.yaml": "extends: base.yaml\n" + JOBS}, "base.yaml", "hero.yaml")
 
-    assert [spec.name for spec in together.specs] == ["hero"]
-    assert together.problems == ()
-    assert 'the spec needs the key "jobs"' in alone.problems[0].message
+    assert [spec.name for spec in loaded.specs] == ["hero"]
+    assert (loaded.problems, loaded.bases) == ((), ())
+
+
+@pytest.mark.parametrize("base", [None, "defaults: {model: 'x\n", "- no base"])
+def test_without_its_base_a_spec_is_not_looked_at_any_further(
+    load_files: Callable[..., Loaded], base: str | None
+) -> None:
+    """Its vars, sinks and models would all seem to be missing, at every job; its form is checked."""
+    hero = "extends: base.yaml\njobs:\n  - {id: a, promt: '${{ vars.x }}', sinks: [disk], media: [{video: a.mp4}]}\n"
+    other = "defaults: {model: wan2.7-videoedit, prompt: x}\n"
+    other += "jobs:\n  - {id: b, media: [{video: {job: hero/a}}]}\n"
+    files = {"hero.yaml": hero, "other.yaml": other} | ({"base.yaml": base} if base else {})
+
+    first, second = load_files(files, "hero.yaml", "other.yaml").problems
+
+    assert {first.position.path.name, second.position.path.name} <= {"hero.yaml", "base.yaml"}
+    assert 'unknown key "promt"' in f"{first} {second}"
+
+
+class TestAlone:
+    """A base that is named without a spec that extends it, as pre-commit names the files that were changed."""
+
+    def test_it_is_checked_as_a_base(self, load_files: Callable[..., Loaded], tmp_path: Path) -> None:
+        """Without a word about jobs, and with every name that only its specs have."""
+        base = "defaults: {model: wan2.7-videoedit, prompt: 'Make it ${{ vars.season }}.', media: [{video: c.mp4}]}\n"
+        base += "sinks: {disk: {folder: {path: out, name: '${{ matrix.look }}-${{ vars.season.slug }}.mp4'}}}\n"
+
+        loaded = load_files({"base.yaml": base}, "base.yaml")
+
+        assert [str(problem) for problem in loaded.problems] == []
+        assert (loaded.specs, loaded.bases) == ((), (tmp_path / "base.yaml",))
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("defaults: {promt: x}\n", '2:12: unknown key "promt"; did you mean "prompt"?'),
+            ("default: {prompt: x}\n", '2:1: unknown key "default"; did you mean "defaults"?'),
+            ("vars: {a: '${{ vars.b }}'}\n", "2:12: vars.b is not defined; known: vars.a"),
+            ("defaults: {prompt: '${{ var.a }}'}\n", '2:21: var is not defined; did you mean "vars"?'),
+            ("defaults: {prompt: '${{ vars.a'}\n",
+             '2:21: "${{" without "}}"; to write these characters themselves: $${{'),
+            ("sinks: {disk: {folder: {pth: out}}}\n", '2:25: unknown key "pth"; did you mean "path"?'),
+            ("sinks: {disk: {floder: out}}\n",
+             '2:16: no plugin offers the sink "floder"; did you mean "folder"? installed: '),
+            ("defaults: {media: [{video: {fiel: a.mp4}}]}\n", '2:29: no plugin offers the source "fiel"'),
+            ("extends: no.yaml\n", "2:10: no.yaml: no such file"),
+        ],
+    )  # fmt: skip
+    def test_what_is_wrong_with_it_is_said_at_its_place(
+        self, load_files: Callable[..., Loaded], text: str, said: str
+    ) -> None:
+        """As far as it is wrong whatever a spec makes of it."""
+        problems = load_files({"base.yaml": text}, "base.yaml").problems
+
+        assert len(problems) == 1
+        assert f"base.yaml:{said}" in str(problems[0])
+
+    @pytest.mark.parametrize("text", ["", "name: hero\n", "job: []\n", "defaults: {}\nbudget: {max_cost: 1 CNY}\n"])
+    def test_a_spec_that_has_lost_its_jobs_is_a_spec(self, load_files: Callable[..., Loaded], text: str) -> None:
+        """What has something that only specs have, or has nothing to share, is no base."""
+        loaded = load_files({"hero.yaml": text})
+
+        assert '"jobs"' in str(loaded.problems[0])
+        assert loaded.bases == ()
+
+    def test_bases_of_bases_are_checked_once(self, load_files: Callable[..., Loaded], tmp_path: Path) -> None:
+        """In whatever order they are named; what stands highest is what was checked alone."""
+        files = {"far.yaml": "defaults: {promt: x}\n", "near.yaml": "extends: far.yaml\nvars: {a: b}\n"}
+
+        for names in (("far.yaml", "near.yaml"), ("near.yaml", "far.yaml")):
+            loaded = load_files(files, *names)
+
+            assert [problem.position.path.name for problem in loaded.problems] == ["far.yaml"]
+            assert loaded.bases == (tmp_path / "near.yaml",)
 
 
 def test_a_spec_with_jobs_is_no_base(load_files: Callable[..., Loaded]) -> None:

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 def load(paths: Sequence[str | PathLike[str]], setup: Setup | None = None) -> Batch:
-    """Load specs and check them and the files they name, without network, key or ledger.
+    """Load specs and check them and the files they name, without network, key or ledger; bases may stand alone here.
 
     Raises `SpecError` with every problem, and `SettingsError` or `PluginError`.
     """
     with _uncollected():
-        return load_batch([Path(path) for path in paths], open_project(setup or Setup()))
+        return load_batch([Path(path) for path in paths], open_project(setup or Setup()), also_none=True)
 
 
 def plan(

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 def validate(specs: tuple[Path, ...], form: str, **options: Any) -> int:
     """Check specs, and the files they name, without network, key or ledger.
 
+    A file without jobs that has what bases have is checked as one, as far as that goes without a spec that extends it.
+
     Every problem is printed as file:line:column, all at once, at a terminal with the line it is about; exit code 2 if
     there is any.
     """
@@ -40,5 +42,14 @@ def validate(specs: tuple[Path, ...], form: str, **options: Any) -> int:
         return 0
     for note in batch.notes:
         say(f"note: {note}", err=True)
-    say(f"{counted(len(batch.jobs), 'job')} in {counted(len(batch.specs), 'spec')}; no problems")
+    say(f"{_counts(batch)}; no problems")
     return 0
+
+
+def _counts(batch: api.Batch) -> str:
+    """Say how much was checked."""
+    bases = counted(len(batch.bases), "base")
+    if not batch.specs:
+        return bases
+    jobs = f"{counted(len(batch.jobs), 'job')} in {counted(len(batch.specs), 'spec')}"
+    return f"{jobs}, {bases}" if batch.bases else jobs

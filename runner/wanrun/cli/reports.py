@@ -15,7 +15,7 @@ from wanrun.cli.sarif import below, sarif_log
 from wanrun.errors import SpecError
 from wanrun.settings import project_root
 from wanrun.spec.excerpts import Excerpts
-from wanrun.text import printable
+from wanrun.text import one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,6 +69,15 @@ def problem_json(problem: Problem, excerpts: Excerpts) -> dict[str, Any]:
         "end_column": end and end.column,
         "rule": problem.rule,
         "message": problem.message,
+        "related": [
+            {
+                "file": other.position.path.as_posix(),
+                "line": other.position.line,
+                "column": other.position.column,
+                "message": one_line(other.message),
+            }
+            for other in problem.related
+        ],
     }
 
 

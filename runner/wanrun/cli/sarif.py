@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wanrun.spec.excerpts import Excerpts
-    from wanrun.types import Problem
+    from wanrun.types import Position, Problem
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 ROOT = "PROJECTROOT"  #: what paths start from; where that is on this machine is nobody's business
@@ -37,6 +37,7 @@ def sarif_log(problems: Sequence[Problem], notes: Sequence[str], excerpts: Excer
             "message": {"text": one_line(problem.message)},
             "locations": [{"physicalLocation": _location(problem, excerpts, root)}],
         }
+        | _related(problem, root)
         for problem in problems
     ]
     said = [{"level": "note", "message": {"text": one_line(note)}} for note in notes]
@@ -51,11 +52,23 @@ def sarif_log(problems: Sequence[Problem], notes: Sequence[str], excerpts: Excer
 
 
 def _location(problem: Problem, excerpts: Excerpts, root: Path) -> dict[str, Any]:
-    at, end = problem.position, excerpts.end(problem)
-    region = {"startLine": at.line, "startColumn": at.column}
+    place, end = _place(problem.position, root), excerpts.end(problem)
     if end is not None:
-        region |= {"endLine": end.line, "endColumn": end.column}
-    return {"artifactLocation": _artifact(at.path, root), "region": region}
+        place["region"] |= {"endLine": end.line, "endColumn": end.column}
+    return place
+
+
+def _related(problem: Problem, root: Path) -> dict[str, Any]:
+    """Return the other places that a problem names, each with what stands there; nothing where there are none."""
+    found = [
+        {"physicalLocation": _place(other.position, root), "message": {"text": one_line(other.message)}}
+        for other in problem.related
+    ]
+    return {"relatedLocations": found} if found else {}
+
+
+def _place(at: Position, root: Path) -> dict[str, Any]:
+    return {"artifactLocation": _artifact(at.path, root), "region": {"startLine": at.line, "startColumn": at.column}}
 
 
 def _artifact(path: Path, root: Path) -> dict[str, str]:

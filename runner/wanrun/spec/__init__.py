@@ -13,7 +13,7 @@ and the folders that a glob looks into.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from wanrun import rules
 from wanrun.money import Money
 from wanrun.redaction import hide
 from wanrun.spec.bases import Base, Bases, merged
-from wanrun.spec.cases import located
+from wanrun.spec.cases import located, related_of
 from wanrun.spec.document import read
 from wanrun.spec.expand import Expander, id_mark
 from wanrun.spec.jobs import JobMaker, Shop
@@ -31,16 +31,18 @@ from wanrun.spec.notify import Subscription, subscriptions, told_sinks
 from wanrun.spec.printed import printed_schema
 from wanrun.spec.report import START, Report, problems_of
 from wanrun.spec.sinks import Places, SinkMaker
-from wanrun.spec.structure import check_structure
+from wanrun.spec.structure import check_base, check_structure, is_base
 from wanrun.spec.tables import Tables
 from wanrun.spec.template import MAX_VALUES, TooMuch
 from wanrun.spec.words import id_fault, shown, slug
+from wanrun.types import Related
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from wanrun.catalog import Catalog
     from wanrun.spec.expand import Draft
+    from wanrun.spec.structure import Broken
     from wanrun.types import Job, Position, Problem
 
 __all__ = ["Loaded", "Spec", "SpecBudget", "Subscription", "load", "printed_schema"]
@@ -72,6 +74,7 @@ class Loaded:
 
     specs: tuple[Spec, ...]
     problems: tuple[Problem, ...]  #: in the order of the files, then by line and column
+    bases: tuple[Path, ...] = ()  #: as they were given; what no other file extends, so that it was checked alone
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -91,7 +94,7 @@ def load(paths: Sequence[Path], *, catalog: Catalog, providers: Collection[str] 
     for secret in loader.written_out:
         hide(secret)
     problems = problems_of([*loader.reports, *loader.bases.reports, *loader.tables.reports])
-    return Loaded(tuple(specs), tuple(problems))
+    return Loaded(tuple(specs), tuple(problems), tuple(file.path for file in loader.alone))
 
 
 def _distinct(paths: Sequence[Path]) -> dict[str, Path]:
@@ -102,7 +105,7 @@ def _distinct(paths: Sequence[Path]) -> dict[str, Path]:
     return distinct
 
 
-@dataclass
+@dataclass(eq=False)
 class _File:
     """A file that has been read, with what it extends."""
 
@@ -111,7 +114,7 @@ class _File:
     root: MapNode
     lines: list[str]
     report: Report
-    bases: list[Base] = field(default_factory=list)
+    bases: list[Base] | None = None  #: None where one cannot be had, and so nothing is known of what it would give
 
 
 class _Loader:
@@ -122,6 +125,7 @@ class _Loader:
         self.tables = Tables()
         self._shop = Shop(catalog, providers)
         self.bases = Bases(self._shop.sources)
+        self.alone: list[_File] = []
         self._places = Places(catalog)
         self._names: dict[str, Position] = {}
 
@@ -142,16 +146,34 @@ class _Loader:
         return _File(path, absolute, document.root, document.lines, report)
 
     def load(self, files: Sequence[_File]) -> list[Spec]:
-        """Make the jobs of specs. A file without jobs that another one extends is no spec, but was named with them."""
-        for file in files:
-            if "jobs" in file.root:
+        """Make the jobs of specs. A base that was named with them is none; one that none extends is checked alone."""
+        for file in sorted(files, key=lambda file: "jobs" not in file.root):  # specs first: they say what is a base
+            if self._stands_alone(file):
                 file.bases = self.bases.below(file.root, file.report, file.absolute)
-        return [self._spec(file) for file in files if "jobs" in file.root or not self.bases.is_base(file.absolute)]
+        highest = [file for file in files if self._stands_alone(file)]
+        specs = [file for file in highest if "jobs" in file.root or not is_base(file.root)]
+        self.alone = [file for file in highest if file not in specs]
+        for file in self.alone:
+            self._check_base(file)
+        return [self._spec(file) for file in specs]
 
     def _spec(self, file: _File) -> Spec:
         name = self._name(file.root, file.path, file.report)
         jobs, notify = self._jobs(file, name)
         return Spec(name, file.path, file.absolute.parent, tuple(jobs), _budget(file.root, file.report), notify)
+
+    def _stands_alone(self, file: _File) -> bool:
+        return "jobs" in file.root or not self.bases.has_read(file.absolute)
+
+    def _check_base(self, file: _File) -> None:
+        """Report what is wrong with a base whatever a spec makes of it."""
+        check_base(file.root, file.report, self._shop.sources)
+        if file.bases is None:
+            return
+        root = merged(file.root, file.bases)
+        expander = self._expander(file, root, name=file.path.stem, broken={})
+        self._sinks(file, root, expander)
+        expander.check_shared()
 
     @property
     def written_out(self) -> set[str]:
@@ -174,7 +196,7 @@ class _Loader:
             report.add(at, rules.NAME_UNFIT(words))
         elif name in self._names:
             words = f'another spec is called "{name}" too, at {self._names[name]}; rename one of them'
-            report.add(at, rules.NAME_TAKEN(words))
+            report.add(at, rules.NAME_TAKEN(words), related=[Related(self._names[name], "the other spec")])
         else:
             self._names[name] = report.position(at)
         return name
@@ -183,19 +205,14 @@ class _Loader:
         """Return the jobs of a spec, and who hears of what becomes of them."""
         report, path = file.report, file.absolute
         broken = check_structure(file.root, report, self._shop.sources)
+        if file.bases is None:  # half of it would seem to be missing
+            self._shop.chains.unread()
+            return [], ()
         for base in file.bases:
             broken.setdefault(-1, set()).update(base.broken)
         root = merged(file.root, file.bases)
-        expander = Expander(root, file.lines, report, name=name, folder=path.parent, broken=broken, tables=self.tables)
-        sinks = SinkMaker(
-            root.get("sinks"),
-            told_sinks(root.get("notify")),
-            kinds=self._shop.sinks,
-            catalog=self._shop.catalog,
-            expander=expander,
-            report=report,
-            folder=path.parent,
-        )
+        expander = self._expander(file, root, name=name, broken=broken)
+        sinks = self._sinks(file, root, expander)
         maker = JobMaker(self._shop, report, name=name, path=path, sinks=sinks)
         jobs: dict[str, Job] = {}
         taken: dict[str, tuple[MapNode, str]] = {}
@@ -214,8 +231,23 @@ class _Loader:
             raise AssertionError(f"{path}: a job was lost without a word")
         self._shop.chains.read(name, taken.keys(), whole=_is_whole(root, taken))
         for job in jobs.values():
-            self._places.check(job, report)
+            self._places.check(job, taken[job.id][1], report)
         return list(jobs.values()), notify
+
+    def _expander(self, file: _File, root: MapNode, *, name: str, broken: Broken) -> Expander:
+        folder = file.absolute.parent
+        return Expander(root, file.lines, file.report, name=name, folder=folder, broken=broken, tables=self.tables)
+
+    def _sinks(self, file: _File, root: MapNode, expander: Expander) -> SinkMaker:
+        return SinkMaker(
+            root.get("sinks"),
+            told_sinks(root.get("notify")),
+            kinds=self._shop.sinks,
+            catalog=self._shop.catalog,
+            expander=expander,
+            report=file.report,
+            folder=file.absolute.parent,
+        )
 
 
 def _is_whole(root: MapNode, taken: Mapping[str, tuple[MapNode, str]]) -> bool:
@@ -244,10 +276,11 @@ def _take_id(draft: Draft, taken: dict[str, tuple[MapNode, str]], report: Report
     if draft.node is other:
         what = "combinations" if MATRIX in case else "rows"
         written = str(draft.node.plain()["id"])
-        both = f"{located(other_case, written)} and {located(case, written).removeprefix(MATRIX)}"
-        words = f'two {what} make the id "{draft.id}" ({both}); add what tells them apart'
-        report.add(id_mark(other), rules.ID_NOT_TELLING(words))
+        one, two = located(other_case, written), located(case, written)
+        which = f"{one} and {two.removeprefix(MATRIX)}"
+        words = f'two {what} make the id "{draft.id}" ({which}); add what tells them apart'
+        report.add(id_mark(other), rules.ID_NOT_TELLING(words), related=[*related_of(one), *related_of(two)])
     else:
         where = report.position(id_mark(other))
         words = f'the id "{draft.id}" is taken by the job at {where}'
-        report.add(id_mark(draft.node), rules.ID_TAKEN(words), case)
+        report.add(id_mark(draft.node), rules.ID_TAKEN(words), case, [Related(where, "the job that has the id")])

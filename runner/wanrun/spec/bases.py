@@ -1,7 +1,8 @@
 """What specs extend: `extends: base.yaml` puts another file's vars, sinks and defaults below a spec's own.
 
 A base is read once, however many specs extend it, and what is wrong with it is reported at its own lines. It may
-extend another one itself.
+extend another one itself. A stranger's spec may name any file as its base, such as one of secrets: of a file that does
+not say of itself that it is one, no message repeats anything.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wanrun import rules
-from wanrun.spec.document import read
+from wanrun.spec.document import parse, read_text
 from wanrun.spec.expand import merge
 from wanrun.spec.nodes import Entry, MapNode, Mark, ScalarNode, map_of
 from wanrun.spec.origins import Origins, raise_lines
 from wanrun.spec.report import Report
-from wanrun.spec.structure import SHARED, check_base
+from wanrun.spec.structure import SHARED, check_base, is_ours
 from wanrun.spec.texts import NoFile, check_file
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from wanrun.spec.kinds import Kinds
     from wanrun.spec.nodes import Node
+
+_FOREIGN = "this is no base, which has version: 1 and vars, sinks or defaults; of any other file nothing is shown"
 
 MAX_BASES = 8  #: that stand below one spec, each extended by the one before it
 
@@ -47,9 +50,10 @@ class Bases:
         self.reports: list[Report] = []
         self._sources = sources
         self._read: dict[Path, Base | None] = {}
+        self._foreign: set[Path] = set()  # what is no base
 
-    def below(self, root: MapNode, report: Report, path: Path) -> list[Base]:
-        """Return what stands below a spec, the nearest first; what keeps it from being found is reported."""
+    def below(self, root: MapNode, report: Report, path: Path) -> list[Base] | None:
+        """Return what stands below a spec, the nearest first; None when one cannot be had, which is reported."""
         found: list[Base] = []
         seen = {path: report.path}
         while (node := _extends(root)) is not None:
@@ -63,38 +67,42 @@ class Bases:
                 break
             shown_as = Path(os.path.normpath(report.path.parent / str(node.value)))
             if (base := self._base(target, shown_as, node, report)) is None:
-                break
+                return None
             found.append(base)
             seen[target] = base.report.path
             root, report, path = base.root, base.report, base.path
         return found
 
-    def is_base(self, path: Path) -> bool:
-        """Say whether a file stands below a spec that was asked for before."""
+    def has_read(self, path: Path) -> bool:
+        """Say whether a file stands below one that was asked for before."""
         return path in self._read
 
     def _base(self, path: Path, shown_as: Path, node: ScalarNode, report: Report) -> Base | None:
-        if path in self._read:
-            return self._read[path]
-        try:
-            check_file(path)
-        except NoFile as exc:  # not remembered, so that every spec that names it is told
-            report.add(node, rules.BASE_MISSING(f"{node.value}: {exc}"))
-            return None
-        own = Report(shown_as, self.origins)
-        self.reports.append(own)
-        self._read[path] = self._checked(path, own)
+        if path not in self._read:
+            try:
+                check_file(path)
+            except NoFile as exc:  # not remembered, so that every spec that names it is told
+                report.add(node, rules.BASE_MISSING(f"{node.value}: {exc}"))
+                return None
+            self._read[path] = self._checked(path, shown_as)
+        if path in self._foreign:
+            report.add(node, rules.NO_BASE(f"{node.value}: {_FOREIGN}"))
         return self._read[path]
 
-    def _checked(self, path: Path, report: Report) -> Base | None:
-        document = read(path, report)
-        if document is None:
+    def _checked(self, path: Path, shown_as: Path) -> Base | None:
+        report = Report(shown_as, self.origins, foreign=True)
+        if (text := read_text(path, report)) is None:
+            self.reports.append(report)
             return None
-        origin = self.origins.add(report.path, path.parent, document.lines)
-        raise_lines(document.root, origin)
-        if not isinstance(document.root, MapNode):
-            report.add(document.root, rules.SPEC_NOT_MAPPING("a base is a mapping that starts with version: 1"))
+        report = Report(shown_as, self.origins)
+        document = parse(text, report)
+        if not is_ours(text, document.root if document else None):
+            self._foreign.add(path)
             return None
+        self.reports.append(report)
+        if document is None or not isinstance(document.root, MapNode):
+            return None
+        raise_lines(document.root, self.origins.add(shown_as, path.parent, document.lines))
         return Base(document.root, path, report, check_base(document.root, report, self._sources))
 
 

@@ -1,4 +1,4 @@
-"""What messages call one of the many jobs that an entry makes: by its combination, and where a value of it stands."""
+"""What messages call one of the many jobs that an entry makes: by its row and combination, and where they stand."""
 
 from __future__ import annotations
 
@@ -9,26 +9,38 @@ from wanrun.spec.template import TemplateError, lookups
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from wanrun.types import Related
+
+
+class Located(str):
+    """Words that name places, and the places."""
+
+    __slots__ = ("related",)
+    related: tuple[Related, ...]
+
+    def __new__(cls, words: str, related: tuple[Related, ...] = ()) -> Self:
+        made = super().__new__(cls, words)
+        made.related = related
+        return made
+
 
 class Case(str):
-    """A combination of a matrix in words; `more` says them again with the places of some axes' values."""
+    """A row or a combination of a matrix in words; `at` says them again with their places, and those of some axes.
+
+    There is one for each of ten thousand jobs, and places are seldom asked for.
+    """
 
     __slots__ = ("_more",)
-    _more: Callable[[Collection[str]], str]
+    _more: Callable[[Collection[str]], Located]
 
-    def __new__(cls, more: Callable[[Collection[str]], str]) -> Self:
-        made = super().__new__(cls, more(()))
+    def __new__(cls, words: str, more: Callable[[Collection[str]], Located]) -> Self:
+        made = super().__new__(cls, words)
         made._more = more
         return made
 
-    def at(self, axes: Collection[str]) -> str:
+    def at(self, axes: Collection[str]) -> Located:
         """Return the words with the places where the values of these axes are written."""
         return self._more(axes)
-
-    def behind(self, text: str) -> Case:
-        """Return the words behind a text."""
-        more = self._more
-        return Case(lambda axes: text + more(axes))
 
 
 def located(case: str, written: str) -> str:
@@ -42,6 +54,19 @@ def located(case: str, written: str) -> str:
     return case.at({lookup.names[1] for lookup in found if lookup.names[0] == "matrix" and len(lookup.names) > 1})
 
 
-def behind(text: str, case: str) -> str:
-    """Return a case behind a text; one that knows places goes on to know them."""
-    return case.behind(text) if isinstance(case, Case) else text + case
+def related_of(case: str) -> tuple[Related, ...]:
+    """Return the places that a case names."""
+    words = case.at(()) if isinstance(case, Case) else case
+    return words.related if isinstance(words, Located) else ()
+
+
+def both(one: str, other: str) -> str:
+    """Return two cases as one, which goes on to know the places of both."""
+
+    def more(axes: Collection[str]) -> Located:
+        parts = [each.at(axes) if isinstance(each, Case) else each for each in (one, other)]
+        return Located(", ".join(parts), tuple(place for part in parts for place in related_of(part)))
+
+    if isinstance(one, Case) or isinstance(other, Case):
+        return Case(f"{one}, {other}", more)
+    return more(())

@@ -32,17 +32,19 @@ class Fitter:
 
     def fit(self, node: Node, schema: object) -> Node:
         """Return a node whose cells are plain values: text where text is taken, else what YAML would read."""
-        schema = self._resolved(schema)
         if isinstance(node, ScalarNode):
-            value = self._value(node.value, schema) if isinstance(node.value, Cell) else node.value
+            if not isinstance(node.value, Cell):
+                return node
+            value = self._value(node.value, self._resolved(schema))
             return ScalarNode(value, node.line, node.column, made_of=node.made_of)
+        schema = self._resolved(schema)
         if isinstance(node, ListNode):
             items = schema.get("items") if "prefixItems" not in schema else None
             return list_of([self.fit(item, items) for item in node.items], node)
-        entries = {
-            key: Entry(entry.key, self.fit(entry.node, _of_key(schema, key))) for key, entry in node.entries.items()
-        }
-        return map_of(entries, node)
+        fitted = {key: self.fit(entry.node, _of_key(schema, key)) for key, entry in node.entries.items()}
+        if all(fitted[key] is entry.node for key, entry in node.entries.items()):
+            return node  # as most are, which saves making it anew
+        return map_of({key: Entry(entry.key, fitted[key]) for key, entry in node.entries.items()}, node)
 
     def _value(self, cell: Cell, schema: dict[str, Any]) -> Plain:
         key = id(schema), str(cell)
@@ -52,6 +54,8 @@ class Fitter:
 
     def _resolved(self, schema: object) -> dict[str, Any]:
         """Return a schema as a mapping, empty if it is none; of a reference, what it leads to in the whole."""
+        if isinstance(schema, dict) and "$ref" not in schema:
+            return schema
         for _ in range(len(self._root) + 1):  # references may go in circles
             if not isinstance(schema, dict) or "$ref" not in schema:
                 break

@@ -18,6 +18,7 @@ from wanrun.spec.report import START
 from wanrun.spec.scalars import Unreadable, check_text, lines_of, read_plain
 from wanrun.spec.texts import decoded
 from wanrun.spec.words import shown
+from wanrun.types import Related
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,9 +58,23 @@ def template_mark(lines: list[str], at: Placed, index: int) -> Mark:
 
 def read(path: Path, report: Report) -> Document | None:
     """Read a file; what keeps it from being read is reported, and then None is returned."""
+    text = read_text(path, report)
+    return parse(text, report) if text is not None else None
+
+
+def read_text(path: Path, report: Report) -> str | None:
+    """Return the text of a file; what keeps it from being read is reported, and repeats nothing of it."""
     try:
-        text = _text(path)
-        lines = lines_of(text)
+        return _text(path)
+    except Unreadable as exc:
+        report.add(exc, exc.sentence)
+        return None
+
+
+def parse(text: str, report: Report) -> Document | None:
+    """Return the tree of a text; what keeps it from being one is reported, and then None is returned."""
+    lines = lines_of(text)
+    try:
         return Document(lines, _Builder(text, lines, report).root())
     except Unreadable as exc:
         report.add(exc, exc.sentence)
@@ -221,7 +236,7 @@ class _Builder:
         if first := entries.get(key):
             where = self._report.position(first.key)
             words = f"the key {shown(key)} stands twice in one mapping; the first is at {where}"
-            self._report.add(mark, rules.DUPLICATE_KEY(words))
+            self._report.add(mark, rules.DUPLICATE_KEY(words), related=[Related(where, "the first one")])
             return False
         return True
 

@@ -1,7 +1,8 @@
 """The lines that problems are about, and where in them what is wrong ends; each file is read once more.
 
 A problem knows only where something starts, so that ten thousand good jobs need not remember where each value ends.
-Tables are left out: any file can be named as one, by a stranger's spec too, and its lines may be secrets.
+Tables are left out, and what is no base: any file can be named as one, by a stranger's spec too, and its lines may be
+secrets.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Excerpts:
         wanted: dict[Path, set[_Place]] = defaultdict(set)
         for problem in problems:
             at = problem.position
-            if not problem.table:
+            if not problem.foreign:
                 wanted[at.path] |= set() if problem.whole else {(at.line, at.column)}
         texts = {path: _text(path) for path in wanted}
         self._lines = {path: lines_of(text) for path, text in texts.items()}
@@ -45,13 +46,13 @@ class Excerpts:
     def line(self, problem: Problem) -> str:
         """Return the line that a problem is about; empty where there is none, or none that may be shown."""
         at = problem.position
-        lines = [] if problem.table else self._lines.get(at.path, [])
+        lines = [] if problem.foreign else self._lines.get(at.path, [])
         return lines[at.line - 1] if at.line <= len(lines) else ""
 
     def end(self, problem: Problem) -> Mark | None:
         """Return the place behind what is wrong: a value, a key or a template; None where that is not known."""
         at = problem.position
-        if problem.whole or problem.table:
+        if problem.whole or problem.foreign:
             return None
         if found := self._ends.get(at.path, {}).get((at.line, at.column)):
             return Mark(*found)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wanrun import rules
-from wanrun.spec.cases import behind, located
+from wanrun.spec.cases import both, located
 from wanrun.spec.cells import as_text
 from wanrun.spec.document import template_mark
 from wanrun.spec.matrix import names_of
@@ -96,6 +96,11 @@ class Expander:
         whole = map_of(own, self._root) if own else None
         defaults = self._root.get("defaults")
         return merge(whole, defaults) if isinstance(defaults, MapNode) else whole
+
+    def check_shared(self) -> None:
+        """Report what is wrong with the templates of a base, which may name vars that only its specs have."""
+        self._base["vars"] = BROKEN
+        self._check_templates()
 
     def fill(self, node: Node, draft: Draft, name: str) -> Node | None:
         """Fill in a field of a job with what the job offers to templates; None when that fails, which is reported."""
@@ -209,7 +214,7 @@ class Expander:
     def _fault(self, node: ScalarNode, fault: TemplateError) -> None:
         if fault.sentence and (node.line, node.column, str(fault)) not in self._told:
             mark = self._template_mark(node, fault.index)
-            self._report.add(mark, fault.sentence, located(self._case, str(node.value)))
+            self._report.add(mark, fault.sentence, located(self._case, str(node.value)), fault.related)
 
     def _template_mark(self, node: ScalarNode, index: int) -> Placed:
         if (origin := self._report.origin(node)) is None:
@@ -225,7 +230,7 @@ def id_mark(job: MapNode) -> Placed:
 
 def called(job: str, case: str) -> str:
     """Return what messages call a job whose place tells too little: its id, and its combination or row."""
-    return behind(f'job "{job}", ', case) if case else f'job "{job}"'
+    return both(f'job "{job}"', case) if case else f'job "{job}"'
 
 
 def tell_of(draft: Draft, name: str, report: Report) -> Tell:

@@ -47,6 +47,7 @@ class Kinds:
         self.sort = sort
         self._kinds = kinds
         self._checkers: dict[str, Checker] = {}
+        self._takes_secrets: dict[str, bool] = {}
         self.written_out: set[str] = set()  #: secrets that stand in the specs themselves, which nothing may repeat
 
     def choose(self, node: MapNode, label: str, tell: Tell) -> Chosen | None:
@@ -80,7 +81,7 @@ class Kinds:
     def check(self, chosen: Chosen, label: str, tell: Tell, *, templates: bool = False) -> bool:
         """Check the options by the kind's own schema and say whether nothing is wrong."""
         schema, name = self._kinds[chosen.kind].options, dotted(label)
-        if takes_secrets(schema):
+        if self._seals(chosen.kind):
             self.written_out.update(written_out(chosen.options, schema))
         faults = list(self._checker(chosen.kind).faults(chosen.options, name, templates=templates))
         for at, message, _ in faults:
@@ -93,7 +94,7 @@ class Kinds:
     def plain(self, chosen: Chosen) -> Mapping[str, JSON]:
         """Return checked options as a plugin gets them: texts where a secret belongs are sealed."""
         schema = self._kinds[chosen.kind].options
-        options = sealed(chosen.options, schema) if takes_secrets(schema) else chosen.options
+        options = sealed(chosen.options, schema) if self._seals(chosen.kind) else chosen.options
         assert isinstance(options, MapNode)
         return options.plain()
 
@@ -101,6 +102,12 @@ class Kinds:
         """Return where the option stands that says the most: the one that a bare text would give, if it is there."""
         short = self._kinds[chosen.kind].short
         return (chosen.options.get(short) if short else None) or chosen.options
+
+    def _seals(self, kind: str) -> bool:
+        """Say whether a secret may stand anywhere in a kind's options."""
+        if kind not in self._takes_secrets:
+            self._takes_secrets[kind] = takes_secrets(self._kinds[kind].options)
+        return self._takes_secrets[kind]
 
     def _checker(self, kind: str) -> Checker:
         if kind not in self._checkers:
@@ -119,7 +126,7 @@ class Kinds:
     def _short(self, kind: str, node: ScalarNode, at: Placed, label: str, tell: Tell) -> Chosen | None:
         short = self._kinds[kind].short
         if short is None:
-            what = HIDDEN if takes_secrets(self._kinds[kind].options) else shown(node.value)
+            what = HIDDEN if self._seals(kind) else shown(node.value)
             words = f"{label} is {what}; give its options as a mapping, as it has no short form"
             tell(node, rules.NO_SHORT_FORM(words))
             return None

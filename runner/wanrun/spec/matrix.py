@@ -15,10 +15,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wanrun import rules
-from wanrun.spec.cases import Case
+from wanrun.spec.cases import Case, Located
 from wanrun.spec.including import EXCLUDE, INCLUDE, RESERVED, items_of, less_excluded, with_included
 from wanrun.spec.nodes import ListNode, MapNode, ScalarNode
 from wanrun.spec.words import clipped, quoted, shown
+from wanrun.types import Related
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -62,22 +63,27 @@ class Matrix:
     def combinations(self) -> Iterator[Combination]:
         """Yield the combinations, each named by its values of the axes."""
         for values in self.found:
-            yield Combination({"matrix": values}, Case(partial(self._named, values)))
+            named = ", ".join(f"{key}={_brief(values[key])}" for key in self.axes or values)
+            yield Combination({"matrix": values}, Case(MATRIX + named, partial(self._named, values)))
 
-    def _named(self, values: Mapping[str, JSON], located: Collection[str]) -> str:
+    def _named(self, values: Mapping[str, JSON], located: Collection[str]) -> Located:
         """Name a combination, with the places of the values of some axes."""
         shown = [*self.axes, *(key for key in values if key in located and key not in self.axes)] or list(values)
-        return MATRIX + ", ".join(
-            f"{key}={_brief(values[key])}{self._place(key, values[key]) if key in located else ''}" for key in shown
-        )
+        words, related = [], []
+        for key in shown:
+            named = f"{key}={_brief(values[key])}"
+            place = self._place(key, values[key]) if key in located else None
+            words.append(f"{named} at {place}" if place else named)
+            related += [Related(place, named)] if place else []
+        return Located(MATRIX + ", ".join(words), tuple(related))
 
-    def _place(self, key: str, value: JSON) -> str:
-        """Say where a value of the matrix is written: in its axis, the pattern that found it, or an include."""
+    def _place(self, key: str, value: JSON) -> Position | None:
+        """Return where a value of the matrix is written: in its axis, the pattern that found it, or an include."""
         if key not in self._places:
             self._places[key] = dict(_places(key, self.node))
         known = self._places[key]
         at = known.get(_identity(value)) or known.get(_PATTERN)
-        return f" at {self.cite(at)}" if at else ""
+        return self.cite(at) if at else None
 
 
 def read_matrix(node: MapNode, folder: Path, report: Report) -> Matrix | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wanrun import rules
 from wanrun.chains import FORMAT, KIND
-from wanrun.spec.cases import located
+from wanrun.spec.cases import located, related_of
 from wanrun.spec.expand import tell_of
 from wanrun.spec.kinds import media_value
 from wanrun.spec.nodes import ListNode, MapNode
@@ -82,8 +82,8 @@ class MediaMaker:
                 return None
             options = {"id": self._address(str(options["id"]))}
         folder = origin.folder if (origin := self._report.origin(chosen.options)) else self._folder
-        case = str(located(draft.combination.case, getattr(main, "made_of", ""))) if "media" in draft.made else ""
-        return MediaRef(media_type, chosen.kind, options, folder, at, case)
+        case = located(draft.combination.case, getattr(main, "made_of", "")) if "media" in draft.made else ""
+        return MediaRef(media_type, chosen.kind, options, folder, at, str(case), related_of(case))
 
     def _address(self, job: str) -> str:
         """Return the address of a job that a chain names: one without a spec is of this one."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wanrun import rules
-from wanrun.spec.cases import behind
+from wanrun.spec.cases import both
 from wanrun.spec.matrix import ALONE, MAX_JOBS, Combination, read_matrix, unnamed_axes
 from wanrun.spec.nodes import MapNode, ScalarNode
 from wanrun.spec.tables import KINDS
@@ -112,4 +112,4 @@ class Multiplier:
 def _both(row: Combination, combination: Combination) -> Combination:
     if combination is ALONE:
         return row
-    return Combination({**row.scope, **combination.scope}, behind(f"{row.case}, ", combination.case), row.cells)
+    return Combination({**row.scope, **combination.scope}, both(row.case, combination.case), row.cells)

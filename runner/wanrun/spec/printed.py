@@ -40,6 +40,7 @@ def printed_schema(catalog: Catalog) -> dict[str, JSON]:
     definitions["media_value"] |= _one_of("source", catalog.sources, definitions)
     definitions["media_value"]["type"] = ["string", "object"]
     definitions["sink"] |= _one_of("sink", catalog.sinks, definitions)
+    definitions["table"] = _of_one_key(definitions["table"])
     definitions["model"]["enum"] = list(catalog.models)
     _add_parameters(catalog, definitions["parameters"], definitions)
     definitions["template"] = _TEMPLATE
@@ -69,9 +70,18 @@ def _one_of(
         short = {"type": "string", "description": f"Short for the option {kind.short}."}
         choice = {"anyOf": [short, options]} if kind.short else options
         properties[name] = {**choice, "description": description, "x-templates": False}
-    # Not maxProperties itself: with it, a language server offers no keys where the first one is to be written.
-    alone = {name: {"maxProperties": 1} for name in properties}
-    return {"properties": properties, "additionalProperties": False, "minProperties": 1, "dependentSchemas": alone}
+    return _of_one_key({"properties": properties, "additionalProperties": False})
+
+
+def _of_one_key(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a mapping that has exactly one of its keys.
+
+    It does not say so by maxProperties itself, with which a language server offers no keys where the first one is to
+    be written.
+    """
+    rest = {key: value for key, value in schema.items() if key != "maxProperties"}
+    alone = {name: {"maxProperties": 1} for name in schema["properties"]}
+    return {**rest, "minProperties": 1, "dependentSchemas": alone}
 
 
 def _add_parameters(catalog: Catalog, parameters: dict[str, Any], definitions: dict[str, Any]) -> None:

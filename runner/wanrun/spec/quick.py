@@ -94,23 +94,29 @@ _KEYWORDS: dict[str, Callable[[Any], Yes | None]] = {
     "minProperties": lambda size: lambda value: type(value) is not dict or len(value) >= size,
     "maxProperties": lambda size: lambda value: type(value) is not dict or len(value) <= size,
     "required": lambda names: lambda value: type(value) is not dict or all(name in value for name in names),
+    "uniqueItems": lambda wanted: lambda value: not wanted or type(value) is not list or _distinct(value),
     "pattern": lambda pattern: lambda value: type(value) is not str or re.search(pattern, value) is not None,
 }
 
 
 def _mapping(schema: dict[str, Any]) -> Yes | None:
-    """Return the test of a mapping's values, each by its key."""
+    """Return the test of a mapping's values, each by its key; a key of which too much is said gets no quick yes."""
     rest = schema.get("additionalProperties", True)
     others = _never if rest is False else quick(rest)
-    known = {name: test for name, inner in schema.get("properties", {}).items() if (test := quick(inner))}
+    known = {name: quick(inner) or _never for name, inner in schema.get("properties", {}).items()}
     free = schema.get("patternProperties", {})
-    if others is None or len(known) < len(schema.get("properties", {})) or any(free.values()):
+    if others is None or any(free.values()):
         return None  # a key that is known is not asked for its pattern, so the pattern may ask nothing
 
     def test_of(key: str) -> Yes:
         return known.get(key) or (_always if any(re.search(pattern, key) for pattern in free) else others)
 
     return lambda value: type(value) is not dict or all(test_of(key)(item) for key, item in value.items())
+
+
+def _distinct(values: list[Any]) -> bool:
+    """Say whether all values are texts and differ, as where it is asked they mostly are."""
+    return all(type(value) is str for value in values) and len(set(values)) == len(values)
 
 
 def _always(value: object) -> bool:

@@ -12,7 +12,7 @@ from wanrun.spec.kinds import Chosen
 from wanrun.spec.nodes import ListNode, MapNode, node_of
 from wanrun.spec.report import START
 from wanrun.spec.words import did_you_mean, shown
-from wanrun.types import SinkRef
+from wanrun.types import Related, SinkRef
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -187,19 +187,20 @@ class Places:
         self._catalog = catalog
         self._taken: dict[tuple[str, str], tuple[Job, str]] = {}
 
-    def check(self, job: Job, report: Report) -> None:
+    def check(self, job: Job, case: str, report: Report) -> None:
         """Ask every sink of a job for its place; report a place that is refused or taken."""
         for sink in job.sinks:
             try:
                 place = self._catalog.sink(sink.kind).place(sink, job)
             except WanrunError as exc:
-                report.add(sink.position, rules.PLACE_REFUSED(f"sinks.{sink.name}: {exc}"), called(job.id, job.case))
+                report.add(sink.position, rules.PLACE_REFUSED(f"sinks.{sink.name}: {exc}"), called(job.id, case))
                 continue
             self._take(sink, place, job, report)
 
     def _take(self, sink: SinkRef, place: str, job: Job, report: Report) -> None:
         same = unicodedata.normalize("NFC", place).casefold()  # many file systems tell neither apart
         other, other_sink = self._taken.setdefault((sink.kind, same), (job, sink.name))
+        related = []
         if other is job and other_sink == sink.name:
             return
         if other is job:
@@ -209,4 +210,5 @@ class Places:
             rule = rules.PLACE_TAKEN
             whose = f'job "{other.id}" at {other.position}'
             message = f'the result of job "{job.id}" would go to {place}, where that of {whose} goes'
-        report.add(job.position, rule(f"{message}; name the place with ${{{{ job.id }}}}"))
+            related.append(Related(other.position, "the other job"))
+        report.add(job.position, rule(f"{message}; name the place with ${{{{ job.id }}}}"), related=related)

@@ -6,6 +6,7 @@ It says which fields are wrong, so that the second pass does not complain of the
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from wanrun import rules
 from wanrun.models import schemas_folder
 from wanrun.spec.kinds import media_value
 from wanrun.spec.nodes import Entry, ListNode, MapNode, Node, ScalarNode
+from wanrun.spec.scalars import lines_of
 from wanrun.spec.sentences import Checker, dotted
 from wanrun.spec.words import nearest
 
@@ -33,6 +35,8 @@ SHARED = ("retries",)  #: fields that may stand at the top of a spec too, below 
 
 #: The fields of each job that are wrong, by its number, and under -1 those of `defaults`; "" stands for the whole.
 Broken = dict[int, set[str]]
+
+_VERSION = re.compile(r"""(["']?)version\1\s*:\s*1\s*(#.*)?""")
 
 _CUT_SHORT = rules.TEXT_CUT(
     'a " #" starts a comment, so this text ends there; put quotes around the text, or the comment on a line of its own'
@@ -67,6 +71,33 @@ def _inlined(value: Any, definitions: Any) -> Any:
     if "$ref" in value:
         return _inlined(definitions[value["$ref"].rpartition("/")[2]], definitions)
     return {key: _inlined(item, definitions) for key, item in value.items() if key != "$defs"}
+
+
+def _core_keys(definition: str = "") -> dict[str, JSON]:
+    """Return the schemas of the keys at the top of a spec, or of what one of the definitions is about."""
+    schema: Any = core_schema()
+    found: dict[str, JSON] = (schema["$defs"][definition] if definition else schema)["properties"]
+    return found
+
+
+def is_ours(text: str, root: Node | None) -> bool:
+    """Say whether a file says of itself that it is a spec or a base; without a tree, its lines tell."""
+    known = set(_core_keys()) - {"version"}
+    if root is None:
+        lines = lines_of(text)
+        return any(map(_VERSION.fullmatch, lines)) and any(line.partition(":")[0] in known for line in lines)
+    version = root.get("version") if isinstance(root, MapNode) else None
+    if not isinstance(root, MapNode) or version is None or type(version.plain()) is not int or version.plain() != 1:
+        return False
+    keys = {key for key, _ in root.own()}
+    return keys == {"version"} or not keys.isdisjoint(known)
+
+
+def is_base(root: MapNode) -> bool:
+    """Say whether a file is one for specs to extend: it shares something, and has nothing that only specs have."""
+    of_specs, of_bases = _core_keys(), _core_keys("base")
+    meant = {key if key in of_specs else nearest(key, of_specs) for key, _ in root.own()}
+    return bool(meant & (of_bases.keys() - {"version"})) and not meant & (of_specs.keys() - of_bases.keys())
 
 
 def check_structure(root: MapNode, report: Report, sources: Kinds) -> Broken:

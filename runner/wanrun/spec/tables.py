@@ -10,10 +10,12 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wanrun import rules
+from wanrun.spec.cases import Case, Located, both
 from wanrun.spec.cells import Cell
 from wanrun.spec.jsonrows import json_row
 from wanrun.spec.matrix import MAX_JOBS, Combination
@@ -23,13 +25,13 @@ from wanrun.spec.scalars import Unreadable
 from wanrun.spec.template import Columns, named_plainly
 from wanrun.spec.texts import decoded, file_bytes, real_path
 from wanrun.spec.words import shown
+from wanrun.types import Position, Related
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from wanrun.rules import Sentence
     from wanrun.spec.nodes import Placed
-    from wanrun.types import Position
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_CELLS = 3_000_000
@@ -62,15 +64,20 @@ class Table:
     cells: bool  #: all values are texts, as in CSV
     columns: dict[str, None]  #: every name that a row has
     where: str  #: where the columns are named
+    header: Position | None  #: the same as a place, if it is one for all rows
 
     def combinations(self) -> Iterator[Combination]:
         """Yield the rows, each with what messages call it."""
         for row in self.rows:
-            yield Combination({"row": row.values}, f"row {row.number} at {self.path}:{row.line}", self.cells)
+            words = f"row {row.number} at {self.path}:{row.line}"
+            yield Combination({"row": row.values}, Case(words, partial(self._named, row, words)), self.cells)
+
+    def _named(self, row: Row, words: str, _: Collection[str]) -> Located:
+        return Located(words, (Related(Position(self.path, row.line, 1), f"row {row.number}"),))
 
     def columns_for(self, value: object) -> Columns:
         """Return the columns, each with a value that stands for those of the rows."""
-        return Columns(dict.fromkeys(self.columns, value), self.where)
+        return Columns(dict.fromkeys(self.columns, value), self.where, self.header)
 
 
 class Tables:
@@ -85,9 +92,9 @@ class Tables:
         key = kind, real_path(path)
         if key not in self._read:
             data = file_bytes(path, MAX_BYTES)
-            report = Report(shown_as, table=True)
+            report = Report(shown_as, foreign=True)
             self.reports.append(report)
-            rows = _Reader(report, f"a table of {named_at}").rows(kind, data)
+            rows = _Reader(report, named_at).rows(kind, data)
             self._read[key] = _table(shown_as, kind, rows) if rows else None
         return self._read[key]
 
@@ -97,14 +104,16 @@ def _table(path: Path, kind: str, rows: list[Row]) -> Table:
     for row in rows:
         if not row.values.keys() <= columns.keys():
             columns |= dict.fromkeys(row.values)
-    return Table(path, rows, kind == "csv", columns, rows[0].values.where)
+    first = rows[0].values
+    return Table(path, rows, kind == "csv", columns, first.where, first.header)
 
 
 class _Reader:
     """Reads one file; every fault goes to its report."""
 
-    def __init__(self, report: Report, where: str) -> None:
-        self._report, self._where = report, where
+    def __init__(self, report: Report, named_at: Position) -> None:
+        self._report = report
+        self._where = Located(f"a table of {named_at}", (Related(named_at, "the table is named here"),))
         self._told = self._cells = 0
 
     def rows(self, kind: str, data: bytes) -> list[Row]:
@@ -135,20 +144,20 @@ class _Reader:
 
     def _tell(self, at: Placed, sentence: Sentence, row: int | None = None) -> None:
         self._told += 1
-        self._report.add(at, sentence, self._where if row is None else f"row {row}, {self._where}")
+        self._report.add(at, sentence, self._where if row is None else both(f"row {row}", self._where))
         if self._told == MAX_TOLD:
             words = f"this is fault number {MAX_TOLD}; the rest of the table is not looked at"
             raise Unreadable(at, rules.TABLE_TOO_WRONG(words))
 
     def _csv(self, text: str) -> Iterator[Row]:
         records = self._records(text)
-        line, header = next(records)
-        names = [name.strip() for name in header]
+        line, written = next(records)
+        names = [name.strip() for name in written]
         self._check_header(names, line)
-        where = f"{self._report.path}:{line}"
+        header, where = Position(self._report.path, line, 1), f"{self._report.path}:{line}"
         for number, (line, cells) in enumerate(records, 1):
             if len(cells) == len(names):
-                yield Row(number, line, Columns(zip(names, map(Cell, cells), strict=True), where))
+                yield Row(number, line, Columns(zip(names, map(Cell, cells), strict=True), where, header))
             else:
                 self._tell(Mark(line, 1), _ragged(len(cells), len(names)), number)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from wanrun import rules
 from wanrun.spec.nodes import Entry, ListNode, Node, ScalarNode, list_of, map_of, node_of
 from wanrun.spec.words import did_you_mean, nearest, quoted, shown, slug
-from wanrun.types import SecretName, SecretTemplate
+from wanrun.types import Related, SecretName, SecretTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -46,9 +46,9 @@ Scope: TypeAlias = "Mapping[str, Any]"
 class Columns(dict[str, Any]):
     """What a row of a table offers to templates, and where its columns are named."""
 
-    def __init__(self, values: Any, where: str) -> None:
+    def __init__(self, values: Any, where: str, header: Position | None = None) -> None:
         super().__init__(values)
-        self.where = where
+        self.where, self.header = where, header  # in words, and as a place if it is a single one
 
 
 _TEMPLATE = re.compile(r"\$(\$\{\{)|\$\{\{(.*?)\}\}|(\$\{\{)", re.DOTALL)
@@ -64,9 +64,10 @@ def named_plainly(name: str) -> bool:
 class TemplateError(Exception):
     """A template cannot be filled in; caught inside this package. No sentence: the cause is reported already."""
 
-    def __init__(self, sentence: Sentence | None, index: int = 0) -> None:
+    def __init__(self, sentence: Sentence | None, index: int = 0, related: tuple[Related, ...] = ()) -> None:
         super().__init__(sentence or "")
         self.sentence, self.index = sentence, index  # index: which `${{` of the text, from 0
+        self.related = related  # places that the sentence names
 
 
 class TooMuch(Exception):
@@ -176,7 +177,7 @@ def _step(value: Any, path: str, name: str, index: int) -> Any:
         if name not in value:
             where = f" in {value.where}" if isinstance(value, Columns) else ""
             words = f"{path}.{name} is not defined{where}{_known(path, name, value)}"
-            raise TemplateError(rules.TEMPLATE_UNDEFINED(words), index)
+            raise TemplateError(rules.TEMPLATE_UNDEFINED(words), index, _header(value))
         found = value[name]
         if found is LATER:
             words = f"{path}.{name} is defined further down; a var can refer only to those above it"
@@ -193,6 +194,11 @@ def _step(value: Any, path: str, name: str, index: int) -> Any:
         words = f"{path} is {shown(value)}, which has no letter or digit to make a slug of"
         raise TemplateError(rules.SLUG_EMPTY(words), index)
     return part
+
+
+def _header(value: Mapping[str, Any]) -> tuple[Related, ...]:
+    header = value.header if isinstance(value, Columns) else None
+    return (Related(header, "the columns are named here"),) if header else ()
 
 
 def _known(path: str, name: str, value: Mapping[str, Any]) -> str:
@@ -242,7 +248,9 @@ class Filler:
             return list_of(items, node) if len(items) == len(node.items) else None
         entries: dict[str, Entry] = {}
         for key, entry in node.entries.items():
-            if (value := self.fill(entry.node, scope)) is not None:
+            if not entry.node.templated:
+                entries[key] = entry
+            elif (value := self.fill(entry.node, scope)) is not None:
                 entries[key] = Entry(entry.key, value)
         return map_of(entries, node) if len(entries) == len(node.entries) else None
 
