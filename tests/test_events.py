@@ -49,7 +49,7 @@ notify:
 jobs:
 """ + "".join(
     f"  - {{id: {name}, prompt: prompt of {name}, media: [{{video: https://example.com/{name}.mp4}}]}}\n"
-    for name in ("fine", "refused", "failed", "anew", "found", "held", "taken")
+    for name in ("fine", "refused", "failed", "anew", "held", "taken")
 )
 SPEC += "  - {id: below, prompt: prompt of below, media: [{video: {job: failed}}]}\n"
 
@@ -137,6 +137,7 @@ async def test_every_event_of_a_hard_life_fits_the_schema(
             (sim.folder / "out" / "taken.mp4").write_bytes(b"somebody else's")
 
     await sim.run(sim.clips("early", name="key.yaml"), key="sk-wrong")
+    await sim.run(sim.clips("found", name="found.yaml"))
     await sim.run(sim.spec(SPEC), observe=take_its_place, catalog=with_chat())
     lost = sim.clips("late", name="late.yaml")
     with trio.move_on_after(20):
