@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _LINK = re.compile(r"https?:", re.IGNORECASE)
 _AMBIGUOUS = re.compile(r"[\\\s\x00-\x20]")  #: where readers of links disagree about the end of the host
+_PLAIN_HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")  #: all others are names to some readers, and several to others
+_SECRET = "{secret}"  #: stands for what a secret will hold; no host has such characters
 _OWN = "job"  #: the core's own source: a chain, which leads to nothing that the spec does not have anyway
 
 
@@ -38,7 +40,7 @@ def forbidden_in(jobs: Iterable[Job], told: Iterable[SinkRef], allow: Allow) -> 
 
 
 def _forbidden(sort: str, ref: MediaRef | SinkRef, allow: Allow) -> Iterator[Problem]:
-    if allow.kinds is not None and ref.kind not in (*allow.kinds, _OWN):
+    if allow.kinds is not None and ref.kind not in allow.kinds and (sort, ref.kind) != ("source", _OWN):
         words = f'the {sort} "{ref.kind}" is not allowed; {_has("kinds", allow.kinds)}'
         yield _problem(ref.position, rules.KIND_NOT_ALLOWED(words))
         return
@@ -66,9 +68,12 @@ def _has(name: str, allowed: tuple[str, ...]) -> str:
 
 
 def _links_in(value: Mapping[str, JSON] | JSON) -> Iterator[str]:
-    """Yield the links among options; what a secret holds is not known, and whoever names it must be allowed to."""
+    """Yield the links among options, with a mark for each secret in them.
+
+    What a secret itself holds is not known, and whoever names it must be allowed to; what it is sent to is written.
+    """
     if isinstance(value, SecretTemplate):
-        return
+        value = "".join(part if isinstance(part, str) else _SECRET for part in value.parts)
     if isinstance(value, str):
         if _LINK.match(value.lstrip()):
             yield value
@@ -90,7 +95,7 @@ def _host(link: str) -> str | None:
     is_plain = link.partition(":")[2].startswith("//") and "@" not in parts.netloc
     if not host or not is_plain or _AMBIGUOUS.search(link.partition("?")[0]):
         return None
-    return host.rstrip(".")
+    return host.rstrip(".") if _PLAIN_HOST.fullmatch(host) else None
 
 
 def _is_allowed(host: str, hosts: Iterable[str]) -> bool:
