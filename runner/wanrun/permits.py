@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LINK = re.compile(r"https?:", re.IGNORECASE)
 _AMBIGUOUS = re.compile(r"[\\\s\x00-\x20]")  #: where readers of links disagree about the end of the host
 _PLAIN_HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")  #: all others are names to some readers, and several to others
-_SECRET = "{secret}"  #: stands for what a secret will hold; no host has such characters
+_UNTOLD = "{secret}"  #: stands for what a secret will hold; no host has such characters
 _OWN = "job"  #: the core's own source: a chain, which leads to nothing that the spec does not have anyway
 
 
@@ -73,7 +73,7 @@ def _links_in(value: Mapping[str, JSON] | JSON) -> Iterator[str]:
     What a secret itself holds is not known, and whoever names it must be allowed to; what it is sent to is written.
     """
     if isinstance(value, SecretTemplate):
-        value = "".join(part if isinstance(part, str) else _SECRET for part in value.parts)
+        value = "".join(part if isinstance(part, str) else _UNTOLD for part in value.parts)
     if isinstance(value, str):
         if _LINK.match(value.lstrip()):
             yield value
