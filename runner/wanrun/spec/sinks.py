@@ -209,4 +209,5 @@ class Places:
             rule = rules.PLACE_TAKEN
             whose = f'job "{other.id}" at {other.position}'
             message = f'the result of job "{job.id}" would go to {place}, where that of {whose} goes'
-        report.add(job.position, rule(f"{message}; name the place with ${{{{ job.id }}}}"))
+        name = "${{ spec.name }}-${{ job.id }}" if other.id == job.id and other is not job else "${{ job.id }}"
+        report.add(job.position, rule(f"{message}; name the place with {name}"))
