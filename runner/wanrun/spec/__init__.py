@@ -111,7 +111,7 @@ class _File:
     root: MapNode
     lines: list[str]
     report: Report
-    bases: list[Base] = field(default_factory=list)
+    bases: list[Base] | None = field(default_factory=list)  #: None: not all can be read
 
 
 class _Loader:
@@ -183,6 +183,9 @@ class _Loader:
         """Return the jobs of a spec, and who hears of what becomes of them."""
         report, path = file.report, file.absolute
         broken = check_structure(file.root, report, self._shop.sources)
+        if file.bases is None:  # what its jobs lack, a base may have
+            self._shop.chains.unread()
+            return [], ()
         for base in file.bases:
             broken.setdefault(-1, set()).update(base.broken)
         root = merged(file.root, file.bases)
