@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The ledger of a repository on a branch of its own, as one file: take it, lend it to this job, give it back.
 #
-#   ci/ledger.sh take    fetch it and import it; what there is to do without one is said
-#   ci/ledger.sh lend    write into the branch that this job goes on with it, before anything is paid
-#   ci/ledger.sh save    write the ledger as it is now into the branch, unless nothing has changed
+#   .github/action/ledger.sh take    fetch it and import it; what there is to do without one is said
+#   .github/action/ledger.sh lend    write into the branch that this job goes on with it, before anything is paid
+#   .github/action/ledger.sh save    write the ledger as it is now into the branch, unless nothing has changed
 #
 # Every push goes forward from what was fetched, so of two jobs that start at once only one gets to run. A job that dies
 # between paying and saving leaves the ledger lent, and no run uses a lent ledger: a person looks first.
@@ -108,7 +108,7 @@ authorise
 case ${1-} in
 take | lend | save) "$1" ;;
 *)
-  echo "usage: ci/ledger.sh take|lend|save" >&2
+  echo "usage: .github/action/ledger.sh take|lend|save" >&2
   exit 2
   ;;
 esac

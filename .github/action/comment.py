@@ -1,6 +1,6 @@
 """Puts a page into one comment of a pull request, and writes that comment anew at the next push.
 
-    python ci/comment.py PAGE.md
+    python .github/action/comment.py PAGE.md
 
 Environment, as on a GitHub runner: GITHUB_API_URL, GITHUB_REPOSITORY, GITHUB_EVENT_PATH, and TOKEN, which may write
 to pull requests. Where it may not, as for a pull request from a fork, that is said and is no failure: the page is in
