@@ -341,6 +341,18 @@ def test_nobody_runs_with_a_ledger_that_is_lent(project: Project) -> None:
     assert (again.exit_code, again.stderr) == (1, run.stderr)  # nor can it be lent to another
 
 
+@pytest.mark.parametrize("who", ["", "  ", "job\n7", "\x1b[31mjob", 'job "7"', "$(job)", "j" * 301])
+def test_a_borrower_has_a_name_that_can_be_typed(project: Project, who: str) -> None:
+    """Such as a variable of CI that is empty: nobody could take the ledger back by it."""
+    delivered(project, "one")
+
+    said = project.wanrun(*EXPORT, "lent.jsonl", "--lent-to", who)
+
+    assert (said.exit_code, said.stderr.count("\n")) == (2, 1), said
+    assert "whom a ledger is lent to is named in one line" in said.stderr
+    assert not (project.folder / "lent.jsonl").exists()
+
+
 def test_a_newer_file_gives_a_lent_ledger_back(project: Project) -> None:
     """Also where nothing came of it."""
     spec = delivered(project, "one")
