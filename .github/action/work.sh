@@ -53,7 +53,10 @@ check() {
   case $code in
   0) echo "work=false" >>"$GITHUB_OUTPUT" ;;
   6) echo "work=true" >>"$GITHUB_OUTPUT" ;;
-  *) finish "$code" ;;
+  *) # 3 too: nobody knows whether there is anything to do, so nothing may be paid for
+    echo "exit-code=$code" >>"$GITHUB_OUTPUT"
+    exit "$code"
+    ;;
   esac
 }
 

@@ -206,6 +206,21 @@ def test_what_the_time_did_not_suffice_for_is_no_failure(tmp_path: Path) -> None
     assert (repository.ledger() or {})["lent_to"] is None
 
 
+def test_nothing_is_paid_for_by_a_job_that_was_not_lent_the_ledger(repository: Repository) -> None:
+    """Whatever kept it from seeing that there is something to do, such as a disk that is full at that moment."""
+    repository.push("one")
+    unlucky = job(repository, "unlucky", FIRST)
+    program = unlucky.temp / "wanrun" / "venv" / "bin" / "wanrun"
+    program.write_text(program.read_text().replace("exec", '[ "$1" = plan ] && exit 3\nexec', 1))
+
+    unlucky.run()
+
+    assert unlucky.failed
+    assert unlucky.exit_code == "3"
+    assert unlucky.outcomes["Apply"] == "skipped"
+    assert tasks_made(repository) == 0
+
+
 def test_options_are_given_to_the_run(repository: Repository) -> None:
     """One word a line; with options, such as --again, the ledger is always lent."""
     repository.push("one")
