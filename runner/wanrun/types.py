@@ -42,7 +42,7 @@ class Problem:
     message: str
     rule: str = "other"  #: the id of the rule that is broken, one of `wanrun.rules`
     whole: bool = False  #: it is about a whole list or mapping, of which the position is only the start
-    table: bool = False  #: its place is in a table, which may be any file: no line of it is shown
+    table: bool = False  #: its place is in a table, or what is no base: that may be any file, no line of it is shown
 
     def __str__(self) -> str:
         return f"{self.position}: {self.message}"

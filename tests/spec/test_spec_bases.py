@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from wanrun.spec import load
+from wanrun.spec.excerpts import Excerpts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,6 +147,19 @@ def test_of_a_base_that_cannot_be_read_nothing_else_is_said(load_files: Callable
     (problem,) = load_files(files, "hero.yaml", "next.yaml").problems
 
     assert problem.position.path.name == ("broken.yaml" if extends == "broken.yaml" else "hero.yaml")
+
+
+@pytest.mark.parametrize("text", ["sk-5f2c91\n", "token: sk-5f2c91\n", "- sk-5f2c91\n"])
+def test_of_a_file_that_is_no_base_nothing_is_shown(
+    load_files: Callable[..., Loaded], tmp_path: Path, text: str
+) -> None:
+    """Any file can be named as one, also one that holds secrets."""
+    (tmp_path / "secrets").write_text(text)
+
+    (problem,) = load_files({"hero.yaml": "extends: secrets\n" + JOBS}).problems
+
+    assert problem.message == "a base is a mapping that starts with version: 1"
+    assert Excerpts([problem]).line(problem) == ""
 
 
 def test_a_spec_with_jobs_is_no_base(load_files: Callable[..., Loaded]) -> None:

@@ -94,7 +94,8 @@ class Bases:
             return None
         origin = self.origins.add(report.path, path.parent, document.lines)
         raise_lines(document.root, origin)
-        if not isinstance(document.root, MapNode):
+        if not isinstance(document.root, MapNode) or "version" not in document.root:
+            report.table = True  # any file can be named as one, and what is none may hold secrets
             report.add(document.root, rules.SPEC_NOT_MAPPING("a base is a mapping that starts with version: 1"))
             return None
         return Base(document.root, path, report, check_base(document.root, report, self._sources))
