@@ -15,7 +15,7 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 MARK = "<!-- wanrun plan -->"  #: by which the comment is found again
 MOST_CHARACTERS = 65_000  #: of a comment
@@ -40,8 +40,16 @@ def main(path: str) -> None:
             _call("PATCH", f"issues/comments/{known}", {"body": body})
     except urllib.error.HTTPError as exc:
         if exc.code not in (401, 403, 404):
-            raise
+            _fail(f"{exc.code} {exc.reason}")
         print(f"::notice::the plan is in the summary only: this job may not comment here ({exc.code})")
+    except (OSError, ValueError) as exc:
+        _fail(str(exc))
+
+
+def _fail(why: str) -> NoReturn:
+    """End the job: the comment that is there may be of an earlier plan, and nobody may take it for this one."""
+    print(f"::error::the plan is in the summary only, and the comment is not of this plan: {' '.join(why.split())}")
+    sys.exit(1)
 
 
 def shortened(text: str) -> str:

@@ -301,6 +301,21 @@ def test_where_a_comment_may_not_be_written_the_summary_has_the_plan(repository:
     assert "batch/one" in said.summary
 
 
+@pytest.mark.parametrize("status", [500, None], ids=["answers with 500", "cannot be reached"])
+def test_a_comment_that_could_not_be_written_fails_the_job_in_words(repository: Repository, status: int | None) -> None:
+    """The one that is there is of an earlier plan."""
+    repository.push("one")
+    with comments() as hub:
+        hub.refuse = status
+        url = hub.url if status else "http://127.0.0.1:9"
+        event = {"pull_request": {"number": 5}}
+        said = Job(repository.folder / "job", repository, PLAN, {"GITHUB_API_URL": url}, event).run()
+
+    assert said.failed
+    assert "::error::the plan is in the summary only, and the comment is not of this plan: " in said.said
+    assert "Traceback" not in said.said
+
+
 def test_the_action_installs_what_it_is_a_part_of(repository: Repository) -> None:
     """From its own folder, with extras, into an environment of its own; and plans with it."""
     repository.push("one")
