@@ -93,7 +93,7 @@ save() {
 push() { # one commit with one file; refused when the branch is no longer where it was fetched
   local blob tree commit parent branch="refs/heads/$LEDGER_BRANCH"
   # `set -e` does not hold in a function whose success is asked for, so each step asks.
-  blob=$(git hash-object -w "$1") || return 1
+  blob=$(git hash-object -w --no-filters "$1") || return 1
   tree=$(printf '100644 blob %s\t%s\n' "$blob" "$FILE" | git mktree) || return 1
   parent=$(git rev-parse --quiet --verify "$REF^{commit}" || true)
   commit=$(GIT_AUTHOR_NAME=wanrun GIT_AUTHOR_EMAIL=wanrun@users.noreply.github.com \

@@ -141,6 +141,19 @@ def test_of_two_jobs_at_once_one_runs(repository: Repository) -> None:
     assert (repository.ledger() or {})["lent_to"] is None
 
 
+def test_the_ledger_is_kept_as_it_is_whatever_a_repository_does_with_its_files(repository: Repository) -> None:
+    """A filter for all files, such as that of Git LFS, would leave a pointer on the branch."""
+    repository.push("one")
+    first = job(repository, "first", FIRST)
+    (first.checkout / ".git" / "info" / "attributes").write_text("* filter=other\n")
+    git(first.checkout, "config", "filter.other.clean", "echo pointer; cat >/dev/null")
+
+    first.run()
+
+    assert not first.failed, first.said
+    assert (repository.ledger() or {})["lent_to"] is None
+
+
 def test_a_push_that_fails_is_made_again(repository: Repository) -> None:
     """What was paid for is saved at the third try."""
     repository.push("one")
