@@ -25,8 +25,9 @@ authorise() { # in the environment, where no list of processes shows it
   local basic
   basic=$(printf 'x-access-token:%s' "$TOKEN" | base64 | tr -d '\n')
   echo "::add-mask::$basic"
-  export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0="http.$GITHUB_SERVER_URL/.extraheader"
-  export GIT_CONFIG_VALUE_0="Authorization: basic $basic"
+  # The empty one comes first: of a checkout that has kept its token there would be two, and GitHub answers with 400.
+  export GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0="http.$GITHUB_SERVER_URL/.extraheader" GIT_CONFIG_VALUE_0=
+  export GIT_CONFIG_KEY_1="$GIT_CONFIG_KEY_0" GIT_CONFIG_VALUE_1="Authorization: basic $basic"
 }
 
 take() {

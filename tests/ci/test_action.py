@@ -6,10 +6,11 @@ import json
 import os
 import signal
 import subprocess
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
-from ci_parts import BRANCH, SPEC, WANRUN, Job, Repository, comments, git, lose_the_machine, service
+from ci_parts import BRANCH, SPEC, WANRUN, Job, Repository, comments, gates, git, lose_the_machine, service
 
 from processes import COMMAND, statement, wait_until
 
@@ -121,6 +122,21 @@ def _look_and_take_back(repository: Repository) -> None:
     wanrun(work, "ledger", "export", "../ledger/ledger.jsonl", "--force")
     git(repository.folder / "ledger", "commit", "--quiet", "--all", "--message", "Taken back")
     git(repository.folder / "ledger", "push", "--quiet", "origin", f"HEAD:{BRANCH}")
+
+
+def test_the_jobs_token_takes_the_place_of_the_one_that_a_checkout_has_kept(repository: Repository) -> None:
+    """A call with two is answered with 400."""
+    repository.push("one")
+    with gates() as gate:
+        first = job(repository, "first", FIRST)
+        first.environ["GITHUB_SERVER_URL"] = gate.url
+        git(first.checkout, "remote", "set-url", "origin", f"{gate.url}/someone/edits")
+        git(first.checkout, "config", f"http.{gate.url}/.extraheader", "Authorization: basic a2VwdA==")
+
+        first.run()
+
+    assert first.failed  # nothing is behind this gate
+    assert gate.tokens == [f"basic {b64encode(b'x-access-token:token-of-the-job').decode()}"]
 
 
 def test_of_two_jobs_at_once_one_runs(repository: Repository) -> None:
