@@ -31,7 +31,7 @@ from wanrun.ledger.telling import Telling
 from wanrun.redaction import redacted_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from wanrun.events import Event
     from wanrun.types import JSON, Artifact, Job, Usage
@@ -141,6 +141,16 @@ class Ledger(Spending, Deliveries, Lending, Telling):
             for statement in _GIVE_WAY:
                 self._write(statement, entry=entry, address=address)
             self._write(_MOVE, entry=entry, address=address, spec_path=spec_path, at=self._now())
+
+    def move_versions(self, address: str, *, to: str, spec_path: str, leave: Collection[int]) -> None:
+        """Let an address take over what else was made for one that no job has any more, but for entries to `leave`.
+
+        So the result of an earlier version, at a place that both have, gives way as it does without the new name.
+        """
+        with self.transaction():
+            for row in self._read("SELECT id FROM entries WHERE address = :address", address=address):
+                if row["id"] not in leave:
+                    self._write(_MOVE_VERSION, entry=row["id"], address=to, spec_path=spec_path)
 
     def unprepared(self, entry: int, message: str) -> None:
         """Record that a job could not be prepared, and why."""
@@ -492,6 +502,9 @@ _GIVE_WAY = (
 _MOVE = (
     "UPDATE entries SET moved_from = address, address = :address, spec_path = :spec_path, wanted_at = :at"
     " WHERE id = :entry"
+)
+_MOVE_VERSION = (
+    "UPDATE OR IGNORE entries SET moved_from = address, address = :address, spec_path = :spec_path WHERE id = :entry"
 )
 _RECENT_SECONDS = (
     "SELECT ended_at - started_at AS seconds FROM attempts JOIN entries ON entries.id = attempts.entry"
