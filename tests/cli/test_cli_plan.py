@@ -679,9 +679,9 @@ def test_what_changed_above_is_named_below(project: Project) -> None:
         "batch/one    changed  submit   at most 15.52 CNY for 14.1 s",
         "    prompt: make it [-night-] {+late+}",
         "batch/two    changed  submit   after batch/one; at most 8.92 CNY for 8.1 s",
-        "    video: the result of batch/one has other bytes",
+        "    video: the result of batch/one is another one",
         "batch/three  changed  submit   after batch/two; at most 8.92 CNY for 8.1 s",
-        "    video: the result of batch/two has other bytes",
+        "    video: the result of batch/two is another one",
     ]
 
 
