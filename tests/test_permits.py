@@ -45,7 +45,8 @@ class Sealed:
     @hookimpl
     def wanrun_sinks(self) -> Any:
         text = {"type": "string", "description": "A text."}
-        return {"pager": SinkKind(options={"type": "object", "properties": {"hook": text}}, build=Pager, short="hook")}
+        kind = SinkKind(options={"type": "object", "properties": {"hook": text}}, build=Pager, short="hook")
+        return {"pager": kind, "job": kind}
 
     @hookimpl
     def wanrun_sources(self) -> Any:
@@ -157,6 +158,9 @@ LINKS = {
     "https://evil.org\\\\@cdn.example.com/a.mp4": False,
     "https://evil.org\\\\.cdn.example.com/a.mp4": False,
     "https://[::1]/a.mp4": False,
+    "https://evil.org%2f.example.com/a.mp4": False,
+    "https://evil.org;.example.com/a.mp4": False,
+    "https://evil.org\u3002.example.com/a.mp4": False,
 }
 
 
@@ -165,7 +169,42 @@ def test_a_link_leads_to_one_host_or_to_none_that_is_allowed(tmp_path: Path, lin
     """Whatever tricks are played with it."""
     spec = SPEC.replace("https://cdn.example.com/a@2x.mp4", f'"{link}"')
 
-    assert (problems(tmp_path, 'hosts = ["cdn.example.com"]', spec) == []) is LINKS[link]
+    assert (problems(tmp_path, 'hosts = ["cdn.example.com", "*.example.com"]', spec) == []) is LINKS[link]
+
+
+#: The text of an option that takes a secret -> the host that is said not to be allowed; empty where nothing is.
+SEALED_LINKS = {
+    "https://cdn.example.com/in": "",
+    "https://cdn.example.com/${{ secret.TOKEN }}": "",
+    "${{ secret.TOKEN }}": "",
+    "Bearer ${{ secret.TOKEN }}": "",
+    "https://evil.org/in": "evil.org",
+    "https://evil.org/?t=${{ secret.TOKEN }}": "evil.org",
+    "https://cdn.example.com${{ secret.TOKEN }}/": "a host that cannot be told for sure",
+    "https://${{ secret.TOKEN }}.cdn.example.com/": "a host that cannot be told for sure",
+    "https://${{ secret.TOKEN }}": "a host that cannot be told for sure",
+}
+
+
+@pytest.mark.parametrize("text", SEALED_LINKS)
+def test_a_link_that_takes_a_secret_along_leads_to_an_allowed_host(tmp_path: Path, text: str) -> None:
+    """Who may name a secret may not send it anywhere; what a secret itself holds is the operator's word."""
+    spec = SECRET.replace("a ${{ secret.TOKEN }} ${{ secret.OTHER }}", text)
+
+    said = problems(tmp_path, 'hosts = ["cdn.example.com", "*.cdn.example.com"]\nsecrets = ["TOKEN"]', spec)
+
+    assert [each.partition("a link to ")[2].partition(" is not")[0] for each in said] == [
+        host for host in [SEALED_LINKS[text]] if host
+    ]
+
+
+def test_a_sink_is_not_allowed_for_being_called_as_a_chain(tmp_path: Path) -> None:
+    """What the core itself offers is a source."""
+    spec = TOLD.replace("pager:", "job:")
+
+    said = problems(tmp_path, 'kinds = ["http", "folder"]', spec)
+
+    assert [each.partition(": ")[2].partition(";")[0] for each in said] == ['the sink "job" is not allowed']
 
 
 def test_a_name_with_a_star_is_not_the_domain_itself(tmp_path: Path) -> None:

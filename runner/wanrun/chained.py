@@ -76,7 +76,9 @@ def waits_for(address: str) -> str:
 
 
 def blocked_by(address: str, state: State, why: str) -> str:
-    """Return the clause of a job that chains from one that has ended without a result."""
+    """Return the clause of a job that chains from one that has ended without a result: the first such one above it."""
+    if state is State.BLOCKED and why:
+        return why
     return f"{address}, which it chains from, is {state}" + (f": {why}" if why else "")
 
 

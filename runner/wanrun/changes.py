@@ -24,6 +24,7 @@ NAME_CHARACTERS = 200  #: of a medium's name that are kept
 CONTEXT_WORDS = 3  #: shown around a change of a text
 SHOWN_CHARACTERS = 240  #: of one change as a line
 ABSENT = "(not set)"
+RESULT_OF = "the result of "  #: a job, as an input
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class Change:
         if self.what in _TEXTS or self.before is None or self.after is None:
             return _cut(f"{self.what}: {_shown(self.before)} -> {_shown(self.after)}")
         if self.before == self.after:
-            return _cut(f"{self.what}: {_shown(self.after)} has other bytes")
+            is_result = str(self.after).startswith(RESULT_OF)  # whose bytes nobody knows yet
+            return _cut(f"{self.what}: {_shown(self.after)} {'is another one' if is_result else 'has other bytes'}")
         return _cut(f"{self.what}: {_shown(self.before)} -> {_shown(self.after)}")
 
 
@@ -65,7 +67,7 @@ def facts_of_job(job: Job, identities: Sequence[Identity]) -> dict[str, JSON]:
 def medium_name(ref: MediaRef) -> str:
     """Return what a spec calls a medium: its path, or its link without the query."""
     if (upstream := upstream_of(ref)) is not None:
-        return f"the result of {upstream}"
+        return f"{RESULT_OF}{upstream}"
     texts = [value for value in ref.options.values() if isinstance(value, str) and not isinstance(value, Secret)]
     name = next((ref.options[key] for key in ("path", "url") if isinstance(ref.options.get(key), str)), None)
     if isinstance(name, Secret) or not isinstance(name, str):

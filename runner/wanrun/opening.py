@@ -26,6 +26,7 @@ def open_jobs(plan: Plan, batch: Batch, ledger: Ledger, project: Project, *, now
         entries = [
             (_with_artifact(planned, ledger, project, now), _entry(planned, ledger, project)) for planned in plan.jobs
         ]
+        _move_versions(plan, ledger, project)
     known = {planned.job.address: planned.entry.id for planned in plan.others if planned.entry is not None}
     known |= {planned.job.address: entry for planned, entry in entries}
     jobs = [
@@ -49,6 +50,17 @@ def _entry(planned: PlannedJob, ledger: Ledger, project: Project) -> int:
         return ledger.enter(job, fingerprint=planned.fingerprint, spec_path=spec_path)
     ledger.wanted(planned.entry.id, job)
     return planned.entry.id
+
+
+def _move_versions(plan: Plan, ledger: Ledger, project: Project) -> None:
+    """Let earlier versions of what has moved go with it, unless they or their address are still asked for."""
+    everything = (*plan.jobs, *plan.others)
+    addresses = {planned.job.address for planned in everything}
+    asked = {planned.entry.id for planned in everything if planned.entry is not None}
+    for planned in plan.jobs:
+        if planned.state is State.MOVED and planned.entry is not None and planned.entry.address not in addresses:
+            spec_path = project.recorded(planned.job.spec_path)
+            ledger.move_versions(planned.entry.address, to=planned.job.address, spec_path=spec_path, leave=asked)
 
 
 def _with_artifact(planned: PlannedJob, ledger: Ledger, project: Project, now: float) -> PlannedJob:

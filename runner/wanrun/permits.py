@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _LINK = re.compile(r"https?:", re.IGNORECASE)
 _AMBIGUOUS = re.compile(r"[\\\s\x00-\x20]")  #: where readers of links disagree about the end of the host
+_PLAIN_HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")  #: all others are names to some readers, and several to others
+_UNTOLD = "{secret}"  #: stands for what a secret will hold; no host has such characters
 _OWN = "job"  #: the core's own source: a chain, which leads to nothing that the spec does not have anyway
 
 
@@ -39,17 +41,17 @@ def forbidden_in(jobs: Iterable[Job], told: Iterable[SinkRef], allow: Allow) -> 
     return list(dict.fromkeys(found))
 
 
-def is_kind_allowed(kind: str, allow: Allow) -> bool:
-    """Say whether specs may use a kind of source or sink."""
-    return allow.kinds is None or kind in (*allow.kinds, _OWN)
+def is_kind_allowed(sort: str, kind: str, allow: Allow) -> bool:
+    """Say whether specs may use a kind of `source` or `sink`."""
+    return allow.kinds is None or kind in allow.kinds or (sort, kind) == ("source", _OWN)
 
 
 def narrowed(catalog: Catalog, allow: Allow) -> Catalog:
     """Return a catalog without the kinds that specs may not use."""
     return replace(
         catalog,
-        sources={name: kind for name, kind in catalog.sources.items() if is_kind_allowed(name, allow)},
-        sinks={name: kind for name, kind in catalog.sinks.items() if is_kind_allowed(name, allow)},
+        sources={name: kind for name, kind in catalog.sources.items() if is_kind_allowed("source", name, allow)},
+        sinks={name: kind for name, kind in catalog.sinks.items() if is_kind_allowed("sink", name, allow)},
     )
 
 
@@ -59,7 +61,7 @@ def has_only(name: str, allowed: tuple[str, ...]) -> str:
 
 
 def _forbidden(sort: str, ref: MediaRef | SinkRef, allow: Allow) -> Iterator[Problem]:
-    if allow.kinds is not None and not is_kind_allowed(ref.kind, allow):
+    if allow.kinds is not None and not is_kind_allowed(sort, ref.kind, allow):
         words = f'the {sort} "{ref.kind}" is not allowed; {has_only("kinds", allow.kinds)}'
         yield _problem(ref.position, rules.KIND_NOT_ALLOWED(words))
         return
@@ -83,9 +85,12 @@ def _problem(at: Position, sentence: Sentence) -> Problem:
 
 
 def _links_in(value: Mapping[str, JSON] | JSON) -> Iterator[str]:
-    """Yield the links among options; what a secret holds is not known, and whoever names it must be allowed to."""
+    """Yield the links among options, with a mark for each secret in them.
+
+    What a secret itself holds is not known, and whoever names it must be allowed to; what it is sent to is written.
+    """
     if isinstance(value, SecretTemplate):
-        return
+        value = "".join(part if isinstance(part, str) else _UNTOLD for part in value.parts)
     if isinstance(value, str):
         if _LINK.match(value.lstrip()):
             yield value
@@ -107,7 +112,7 @@ def _host(link: str) -> str | None:
     is_plain = link.partition(":")[2].startswith("//") and "@" not in parts.netloc
     if not host or not is_plain or _AMBIGUOUS.search(link.partition("?")[0]):
         return None
-    return host.rstrip(".")
+    return host.rstrip(".") if _PLAIN_HOST.fullmatch(host) else None
 
 
 def _is_allowed(host: str, hosts: Iterable[str]) -> bool:

@@ -253,6 +253,39 @@ class Job:
         return {"runner.temp": str(self.temp), "github.token": "token-of-the-job"}[name]
 
 
+class Gate(ThreadingHTTPServer):
+    """What a request has to pass: it keeps who asks, and lets nobody in."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Gate)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.tokens: list[str] = []
+
+
+class _Gate(BaseHTTPRequestHandler):
+    server: Gate
+
+    def do_GET(self) -> None:
+        self.server.tokens += self.headers.get_all("Authorization", [])
+        self.send_error(404)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def gates() -> Iterator[Gate]:
+    """Serve a gate."""
+    with Gate() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 class Comments(ThreadingHTTPServer):
     """The comments of one pull request, as GitHub's API has them."""
 

@@ -6,10 +6,11 @@ import json
 import os
 import signal
 import subprocess
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
-from ci_parts import BRANCH, SPEC, WANRUN, Job, Repository, comments, git, lose_the_machine, service
+from ci_parts import BRANCH, SPEC, WANRUN, Job, Repository, comments, gates, git, lose_the_machine, service
 
 from processes import COMMAND, statement, wait_until
 
@@ -123,6 +124,21 @@ def _look_and_take_back(repository: Repository) -> None:
     git(repository.folder / "ledger", "push", "--quiet", "origin", f"HEAD:{BRANCH}")
 
 
+def test_the_jobs_token_takes_the_place_of_the_one_that_a_checkout_has_kept(repository: Repository) -> None:
+    """A call with two is answered with 400."""
+    repository.push("one")
+    with gates() as gate:
+        first = job(repository, "first", FIRST)
+        first.environ["GITHUB_SERVER_URL"] = gate.url
+        git(first.checkout, "remote", "set-url", "origin", f"{gate.url}/someone/edits")
+        git(first.checkout, "config", f"http.{gate.url}/.extraheader", "Authorization: basic a2VwdA==")
+
+        first.run()
+
+    assert first.failed  # nothing is behind this gate
+    assert gate.tokens == [f"basic {b64encode(b'x-access-token:token-of-the-job').decode()}"]
+
+
 def test_of_two_jobs_at_once_one_runs(repository: Repository) -> None:
     """Both have the ledger; the branch takes one push."""
     repository.push("one")
@@ -138,6 +154,19 @@ def test_of_two_jobs_at_once_one_runs(repository: Repository) -> None:
     assert early.failed
     assert "::error::the branch wanrun-ledger has moved on, or cannot be written; nothing was submitted" in said
     assert tasks_made(repository) == 2
+    assert (repository.ledger() or {})["lent_to"] is None
+
+
+def test_the_ledger_is_kept_as_it_is_whatever_a_repository_does_with_its_files(repository: Repository) -> None:
+    """A filter for all files, such as that of Git LFS, would leave a pointer on the branch."""
+    repository.push("one")
+    first = job(repository, "first", FIRST)
+    (first.checkout / ".git" / "info" / "attributes").write_text("* filter=other\n")
+    git(first.checkout, "config", "filter.other.clean", "echo pointer; cat >/dev/null")
+
+    first.run()
+
+    assert not first.failed, first.said
     assert (repository.ledger() or {})["lent_to"] is None
 
 
@@ -204,6 +233,21 @@ def test_what_the_time_did_not_suffice_for_is_no_failure(tmp_path: Path) -> None
     assert said.exit_code == "3"
     assert "::notice::not finished (exit code 3); the next run goes on" in said.said
     assert (repository.ledger() or {})["lent_to"] is None
+
+
+def test_nothing_is_paid_for_by_a_job_that_was_not_lent_the_ledger(repository: Repository) -> None:
+    """Whatever kept it from seeing that there is something to do, such as a disk that is full at that moment."""
+    repository.push("one")
+    unlucky = job(repository, "unlucky", FIRST)
+    program = unlucky.temp / "wanrun" / "venv" / "bin" / "wanrun"
+    program.write_text(program.read_text().replace("exec", '[ "$1" = plan ] && exit 3\nexec', 1))
+
+    unlucky.run()
+
+    assert unlucky.failed
+    assert unlucky.exit_code == "3"
+    assert unlucky.outcomes["Apply"] == "skipped"
+    assert tasks_made(repository) == 0
 
 
 def test_options_are_given_to_the_run(repository: Repository) -> None:
@@ -284,6 +328,21 @@ def test_where_a_comment_may_not_be_written_the_summary_has_the_plan(repository:
     assert not said.failed, said.said
     assert "::notice::the plan is in the summary only: this job may not comment here (403)" in said.said
     assert "batch/one" in said.summary
+
+
+@pytest.mark.parametrize("status", [500, None], ids=["answers with 500", "cannot be reached"])
+def test_a_comment_that_could_not_be_written_fails_the_job_in_words(repository: Repository, status: int | None) -> None:
+    """The one that is there is of an earlier plan."""
+    repository.push("one")
+    with comments() as hub:
+        hub.refuse = status
+        url = hub.url if status else "http://127.0.0.1:9"
+        event = {"pull_request": {"number": 5}}
+        said = Job(repository.folder / "job", repository, PLAN, {"GITHUB_API_URL": url}, event).run()
+
+    assert said.failed
+    assert "::error::the plan is in the summary only, and the comment is not of this plan: " in said.said
+    assert "Traceback" not in said.said
 
 
 def test_the_action_installs_what_it_is_a_part_of(repository: Repository) -> None:

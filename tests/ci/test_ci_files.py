@@ -75,7 +75,7 @@ def test_actions_of_others_are_the_same_everywhere() -> None:
     assert len(used) == len({name for name, _, _ in used}) == 2
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "ci").glob("*.sh")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((ROOT / ".github" / "action").glob("*.sh")), ids=lambda path: path.name)
 def test_the_scripts_are_well_formed_and_can_be_run(path: Path) -> None:
     """And say what they are for."""
     done = subprocess.run(["bash", "-n", path], capture_output=True, text=True, check=False)

@@ -74,6 +74,15 @@ class Project:
     def job(self, name: str, *, number: int, dies: bool = False, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a job on a machine of its own; one that dies does so before `after_script`."""
         job = {**FILE[".wanrun"], **FILE[name]}
+        checkout = self.machine(number)
+        done = self.do([*job["before_script"][1:], *job["script"]], checkout, number, variables)
+        if not dies and "after_script" in job:
+            after = self.do(job["after_script"], checkout, number, variables)
+            assert after.returncode == 0, after.stderr
+        return done
+
+    def machine(self, number: int) -> Path:
+        """Return a fresh checkout, with as many jobs in its spec as the number says."""
         checkout = self.folder / f"job-{number}"
         (checkout / "specs").mkdir(parents=True)
         (checkout / "bin").mkdir()
@@ -83,15 +92,12 @@ class Project:
         (checkout / "specs" / "batch.yaml").write_text(
             SPEC + "".join(JOB.format(each) for each in ("one", "two")[:number])
         )
-        done = self._run([*job["before_script"][1:], *job["script"]], checkout, number, variables)
-        if not dies and "after_script" in job:
-            after = self._run(job["after_script"], checkout, number, variables)
-            assert after.returncode == 0, after.stderr
-        return done
+        return checkout
 
-    def _run(
+    def do(
         self, lines: list[str], checkout: Path, number: int, variables: dict[str, str]
     ) -> subprocess.CompletedProcess[str]:
+        """Run lines of a script as a job's shell does."""
         own = {
             "CI_JOB_TOKEN": "token-of-the-job",
             "CI_JOB_URL": f"https://gitlab.example.com/jobs/{number}",
@@ -160,3 +166,32 @@ def test_a_registry_that_cannot_be_read_is_no_empty_one(project: Project) -> Non
 
     assert said.returncode != 0
     assert statement(project.url)["tasks_made"] == 0
+
+
+def test_a_job_that_was_given_up_puts_no_older_ledger_in_place_of_what_was_taken_back(project: Project) -> None:
+    """Its machine was not lost but slow: by the time that it ends, another job may have paid for more."""
+    slow = project.job("wanrun apply", number=1, dies=True, WANRUN_FIRST_RUN="true")
+    _take_back(project, "https://gitlab.example.com/jobs/1")
+    taken_back = project.registry.content
+
+    late = project.do(FILE["wanrun apply"]["after_script"], project.folder / "job-1", 1, {})
+
+    assert slow.returncode == 0, slow
+    assert late.returncode == 1
+    assert "the ledger is no longer lent to this job" in late.stdout
+    assert project.registry.content == taken_back
+
+
+def _take_back(project: Project, who: str) -> None:
+    """Do what docs/ci/gitlab.md says, but for adopting."""
+    curl = 'curl --silent --show-error --fail --header "JOB-TOKEN: $CI_JOB_TOKEN"'
+    lines = [
+        f'{curl} --output ledger.jsonl "$WANRUN_LEDGER_URL"',
+        "wanrun ledger import ledger.jsonl",
+        f'wanrun ledger reclaim "{who}"',
+        "wanrun ledger export back.jsonl",
+        f'{curl} --upload-file back.jsonl "$WANRUN_LEDGER_URL"',
+    ]
+    done = project.do(lines, project.machine(9), 9, {})
+    assert done.returncode == 0, done.stderr
+    assert project.registry.lent_to is None

@@ -14,7 +14,7 @@ from ci_parts import JOB, ROOT, SPEC, git
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Commit = Callable[[str], subprocess.CompletedProcess[str]]
+    Commit = Callable[..., subprocess.CompletedProcess[str]]
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,12 @@ repos:
     rev: {1}
     hooks:
       - id: wanrun-validate
-        files: ^specs/.*\\.yaml$
+"""
+CHAINED = """\
+version: 1
+extends: base.yaml
+jobs:
+  - {id: two, prompt: p, media: [{video: {job: other/one}}]}
 """
 
 
@@ -40,11 +45,14 @@ def commit(tmp_path: Path) -> Commit:
     (edits / "other.yaml").write_text("not: a spec\n")
     env = {**os.environ, "PRE_COMMIT_HOME": str(tmp_path / "home"), "PYTHONUTF8": "1"}
 
-    def run(text: str) -> subprocess.CompletedProcess[str]:
-        (edits / "specs" / "batch.yaml").write_text(text, encoding="utf-8")
+    def run(text: str, name: str = "batch.yaml") -> subprocess.CompletedProcess[str]:
+        (edits / "specs" / name).write_text(text, encoding="utf-8")
         git(edits, "add", "--all")
         program = Path(sys.executable).parent / "pre-commit"
-        return subprocess.run([program, "run"], cwd=edits, env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run([program, "run"], cwd=edits, env=env, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            git(edits, "commit", "--quiet", "--message", name)
+        return done
 
     return run
 
@@ -75,3 +83,19 @@ def test_a_bad_spec_is_not_committed_and_a_good_one_or_a_base_is(commit: Commit)
     assert base.returncode == 0, base.stdout + base.stderr
     assert bad.returncode == 1
     assert 'specs/batch.yaml:2:1: unknown key "defualts"; did you mean "defaults"?' in bad.stdout
+
+
+def test_a_commit_of_one_spec_is_checked_with_the_others(commit: Commit) -> None:
+    """A chain may lead to a spec that has not changed, and a base is changed alone."""
+    base = "version: 1\ndefaults: {model: wan2.7-videoedit}\n"
+    commits = [
+        commit(SPEC + JOB.format("one"), "other.yaml"),
+        commit(base, "base.yaml"),  # which nothing extends yet; it is committed with what does
+        commit(CHAINED, "chained.yaml"),
+        commit(base + "vars: {season: spring}\n", "base.yaml"),
+    ]
+    bad = commit(base + "sink: {}\n", "base.yaml")
+
+    assert [each.returncode for each in commits] == [0, 1, 0, 0], [each.stdout for each in commits]
+    assert bad.returncode == 1
+    assert 'specs/base.yaml:3:1: unknown key "sink"' in bad.stdout

@@ -377,6 +377,18 @@ def test_a_ledger_that_does_not_say_whom_it_is_lent_to_is_damaged(project: Proje
     assert [job["state"] for job in status.json["jobs"]] == ["done"]  # which is the ledger's to say all the same
 
 
+@pytest.mark.parametrize("who", ["", "  ", "job\n7", "\x1b[31mjob", 'job "7"', "$(job)", "j" * 301])
+def test_a_borrower_has_a_name_that_can_be_typed(project: Project, who: str) -> None:
+    """Such as a variable of CI that is empty: nobody could take the ledger back by it."""
+    delivered(project, "one")
+
+    said = project.wanrun(*EXPORT, "lent.jsonl", "--lent-to", who)
+
+    assert (said.exit_code, said.stderr.count("\n")) == (2, 1), said
+    assert "whom a ledger is lent to is named in one line" in said.stderr
+    assert not (project.folder / "lent.jsonl").exists()
+
+
 def test_a_newer_file_gives_a_lent_ledger_back(project: Project) -> None:
     """Also where nothing came of it."""
     spec = delivered(project, "one")

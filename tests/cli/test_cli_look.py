@@ -24,6 +24,19 @@ def test_validate_counts_the_jobs(project: Project) -> None:
     assert [path.name for path in project.folder.iterdir() if path.name.startswith(".")] == []
 
 
+def test_a_pattern_is_filled_in_where_no_shell_has_done_it(project: Project) -> None:
+    """In the order of names; a file that is called so is itself, and what matches nothing is said."""
+    for folder in ("specs", "[s]"):
+        (project.folder / folder).mkdir()
+    for name in ("specs/b.yaml", "specs/a.yaml", "[s]/c.yaml"):
+        project.spec(name[-6], name=name)
+
+    assert "2 jobs in 2 specs" in project.wanrun("validate", "specs/*.yaml").stdout
+    assert "1 job in 1 spec" in project.wanrun("validate", "[s]/c.yaml").stdout
+    assert project.wanrun("run", "specs/*.yaml", *FAST).exit_code == 0
+    assert "no file matches this pattern" in project.wanrun("plan", "specs/*.json").stderr
+
+
 def test_validate_names_every_problem_at_its_place(project: Project) -> None:
     """All at once, in file order, with the count at the end and exit code 2."""
     project.write("bad.yaml", HEAD + "jobs:\n  - {id: a b, prompt: x, media: [{vido: https://example.com/a.mp4}]}\n")

@@ -576,7 +576,7 @@ class TestThirdParties:
              [(37, 38, "out-of-range", "sinks.team.chat.tries is 9; give a whole number from 1 to 5")]),
             ("{room: edits, token: short}",
              [(37, 42, "text-length", "sinks.team.chat.token is ***; give text of at least 8 characters")]),
-            ("5", [(16, 17, "options-not-mapping", "sinks.team.chat is 5; give its options as a mapping")]),
+            ("5", [(16, 17, "options-not-mapping", "sinks.team.chat is 5; give text, or its options as a mapping")]),
         ],
     )  # fmt: skip
     def test_a_wrong_option_is_reported_at_its_place(self, project: Project, options: str, said: list[Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from twist import Twist, own_results
 
 from media_files import make_video
 from simulation import Simulation, states
@@ -96,6 +97,47 @@ async def test_a_new_id_in_a_place_s_name_sends_from_the_store(simulate: Simulat
 
     assert (outcome.exit_code, outcome.submitted, sim.made) == (0, 0, 1)
     assert (sim.folder / "out" / "uno.mp4").read_bytes() == (sim.folder / "out" / "one.mp4").read_bytes()
+
+
+async def test_a_changed_job_that_gets_a_new_name_on_its_way_takes_its_own_place(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """The result of its first version is there under the old name of the spec; the second one was in flight."""
+    sim = simulate()
+    twist = Twist(sim.account, instead=own_results)
+    await sim.run(sim.clips("one", prompt="first"), transport=twist)
+    place = sim.folder / "out" / "one.mp4"
+    before = place.read_bytes()
+    spec = sim.clips("one", prompt="second")
+    await sim.run(spec, transport=twist, no_wait=True)
+    spec.write_text(f"name: renamed\n{spec.read_text()}")
+
+    moved = await sim.run(spec, transport=twist)
+    changed = sim.clips("one", prompt="third")
+    changed.write_text(f"name: renamed\n{changed.read_text()}")
+    third = await sim.run(changed, transport=twist)
+
+    assert (states(moved), moved.exit_code, moved.submitted) == ({"one": "done"}, 0, 0)
+    assert (states(third), third.exit_code, sim.made) == ({"one": "done"}, 0, 3)
+    assert place.read_bytes() != before
+
+
+async def test_a_name_that_another_job_has_by_now_keeps_what_was_made_for_it(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """Two jobs change names: each takes what it asked for, and nothing that was made for the other one."""
+    sim = simulate()
+    line = "  - {{id: {0}, prompt: {1}, media: [{{video: https://example.com/{1}.mp4}}]}}\n"
+    named, renamed = (
+        "jobs:\n" + line.format(first, "one") + line.format(second, "two")
+        for first, second in (("one", "two"), ("two", "one"))
+    )
+    await sim.run(sim.spec(named))
+
+    swapped = await sim.run(sim.spec(renamed))
+    back = await sim.run(sim.spec(named))
+
+    assert (swapped.submitted, back.submitted, sim.made) == (0, 0, 2)
 
 
 async def test_changed_bytes_of_an_input_are_a_changed_job(simulate: Simulate, autojump_clock: MockClock) -> None:

@@ -207,6 +207,29 @@ async def test_an_artifact_that_is_gone_is_fetched_again_while_it_can_be(
     assert (sim.folder / "copies" / "one.mp4").exists()
 
 
+async def test_an_artifact_that_nobody_has_any_more_is_for_a_person(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """A job was renamed on a machine without it: running again moves nothing, nor does the exit code say so."""
+    sim = simulate()
+    await sim.run(sim.clips("one", prompt="p"))
+    for path in (sim.folder / ".wanrun" / "artifacts").iterdir():
+        path.rename(sim.folder / path.name)
+    await trio.sleep(25 * 3600)
+    renamed = sim.spec("jobs: [{id: other, prompt: p, media: [{video: https://example.com/one.mp4}]}]\n")
+
+    outcomes = [await sim.run(renamed), await sim.run(renamed)]
+    for path in sim.folder.glob("*.mp4"):
+        path.rename(sim.folder / ".wanrun" / "artifacts" / path.name)
+    mended = await sim.run(renamed)
+
+    for outcome in outcomes:
+        assert (states(outcome), outcome.exit_code) == ({"other": "to deliver"}, 1)
+        assert "put the file back" in outcome.jobs[0].why
+    assert {event.data["conflict"] for event in sim.named("delivery_failed")} == {False}
+    assert (states(mended), mended.exit_code, sim.made) == ({"other": "done"}, 0, 1)
+
+
 async def test_a_death_before_the_receipt_leaves_no_job_done_with_another_ones_video(
     simulate: Simulate, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from wanrun.spec import load
+from wanrun.spec.excerpts import Excerpts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,6 +203,21 @@ class TestAlone:
 
             assert [problem.position.path.name for problem in loaded.problems] == ["far.yaml"]
             assert loaded.bases == (tmp_path / "near.yaml",)
+
+
+@pytest.mark.parametrize("extends", ["nope.yaml", "hero.yaml", "broken.yaml", "[base.yaml]", '""', "null"])
+def test_of_a_base_that_cannot_be_read_nothing_else_is_said(load_files: Callable[..., Loaded], extends: str) -> None:
+    """What the jobs lack may be in it: their model, a var, a sink, a job that another spec chains from."""
+    job = 'jobs:\n  - {id: a, prompt: "${{ vars.x }}", sinks: [disk], media: [{video: clip.mp4}]}\n'
+    files = {
+        "broken.yaml": "vars: {x: 1\n",
+        "hero.yaml": f"extends: {extends}\n{job}",
+        "next.yaml": JOBS.replace("c.mp4", "{job: hero/b}").replace("- id: a", "- model: wan2.7-videoedit\n    id: n"),
+    }
+
+    (problem,) = load_files(files, "hero.yaml", "next.yaml").problems
+
+    assert problem.position.path.name == ("broken.yaml" if extends == "broken.yaml" else "hero.yaml")
 
 
 def test_a_spec_with_jobs_is_no_base(load_files: Callable[..., Loaded]) -> None:

@@ -37,7 +37,7 @@ def test_a_missing_file_is_one_problem(tmp_path: Path, catalog: Catalog) -> None
 def test_a_pattern_that_the_shell_left_alone_is_named_as_one(tmp_path: Path, catalog: Catalog) -> None:
     """A shell hands on a pattern that matches nothing."""
     assert said_of(load([tmp_path / "*.yaml"], catalog=catalog)) == [
-        "1:1: there is no such file; the shell found no file for this pattern"
+        "1:1: there is no such file; no file matches this pattern"
     ]
 
 

@@ -103,7 +103,7 @@ def _kind(
         plugin=plugin,
         short=kind.short,
         options=kind.options,
-        allowed=is_kind_allowed(name, allow),
+        allowed=is_kind_allowed(sort, name, allow),
     )
 
 

@@ -18,7 +18,7 @@ from wanrun.ledger import RESULT_LIFE_SECONDS, AttemptState, Ledger, LedgerLock
 from wanrun.ledger.backup import back_up, check_place, snapshot, whole_file, write_copy
 from wanrun.ledger.compare import Difference, Relation, compare, tasks_of
 from wanrun.ledger.intact import as_ledger
-from wanrun.ledger.lending import Lent, not_given_back
+from wanrun.ledger.lending import Lent, lend, not_given_back
 from wanrun.ledger.portable import Portable, account_in, digest_of, lent_in, lines_of, migrate, read_portable
 from wanrun.ledger.store import SERVICE, account_words
 from wanrun.plan import standing
@@ -107,7 +107,7 @@ def export_ledger(
     elif not ledger.is_file():
         raise SettingsError(f"there is no ledger at {ledger}; nothing to copy")
     now = time.time()
-    tables, lent = _state_of(ledger, lent_to, now)
+    tables, lent = _state_of(ledger, None if lent_to is None else lend(lent_to, now=now), now)
     with closing(tables):
         if path is None:
             return Exported(ledger, None, _print(lines_of(tables, now=now, lent=lent)), lent)
@@ -117,23 +117,23 @@ def export_ledger(
     return Exported(ledger, path, size, lent)
 
 
-def _state_of(ledger: Path, lent_to: str | None, now: float) -> tuple[sqlite3.Connection, Lent | None]:
+def _state_of(ledger: Path, lent: Lent | None, now: float) -> tuple[sqlite3.Connection, Lent | None]:
     """Return a copy of the ledger and who goes on with it: the one that it is lent to, or the run that is using it."""
     try:
         with LedgerLock(ledger):
             tables, used_by = snapshot(ledger), None
     except LedgerBusy as exc:
-        if lent_to is not None:
+        if lent is not None:
             raise
         tables, used_by = snapshot(ledger), Lent(f"the run that was using it, {exc.holder}", now)
     try:
         before = lent_in(tables, str(ledger))
-        if before is not None and lent_to is not None:
+        if before is not None and lent is not None:
             raise not_given_back(str(ledger), before)
     except LedgerError:
         tables.close()
         raise
-    return tables, before or (Lent(lent_to, now) if lent_to is not None else used_by)
+    return tables, before or lent or used_by
 
 
 def _write(path: Path, lines: Iterable[bytes], *, packed: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +20,28 @@ _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([smhd])?")
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-specs_argument = click.argument("specs", nargs=-1, required=True, metavar="SPECS...", type=click.Path(path_type=Path))
+
+def with_patterns(context: click.Context, parameter: click.Parameter, specs: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Return specs with what a pattern stands for, where no shell has seen to it: in pre-commit, systemd, Windows."""
+    return tuple(each for path in specs for each in _matches(path) or [path])
+
+
+def _matches(path: Path) -> list[Path]:
+    """Return the files that a pattern stands for, in the order of their names; none for the name of a file."""
+    if path.exists() or not glob.has_magic(str(path)):
+        return []
+    names = glob.glob(str(path), recursive=True)  # noqa: PTH207  # a pattern may be absolute, which Path.glob refuses
+    return [Path(name) for name in sorted(names)]
+
+
+specs_argument = click.argument(
+    "specs",
+    nargs=-1,
+    required=True,
+    metavar="SPECS...",
+    type=click.Path(path_type=Path),
+    callback=with_patterns,
+)
 format_option = click.option(
     "--format",
     "form",

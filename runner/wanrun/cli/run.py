@@ -27,6 +27,7 @@ from wanrun.cli.options import (
     seconds_of,
     selection_options,
     setup_options,
+    with_patterns,
 )
 from wanrun.cli.output import counted, is_one_screen, say, say_json
 from wanrun.cli.reports import problems_as
@@ -46,7 +47,7 @@ PLACES_SHOWN = 20
 
 
 @click.command()
-@click.argument("specs", nargs=-1, metavar="SPECS...", type=click.Path(path_type=Path))
+@click.argument("specs", nargs=-1, metavar="SPECS...", type=click.Path(path_type=Path), callback=with_patterns)
 @setup_options
 @require_ledger_option
 @emulator_flag

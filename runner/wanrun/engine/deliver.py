@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import trio
 
-from wanrun.errors import SinkConflict, SinkError, WanrunError
+from wanrun.errors import ExitCode, SinkConflict, SinkError, WanrunError
 from wanrun.events import EventName
 from wanrun.ledger import DeliveryRow
 from wanrun.plan import is_delivered
@@ -30,6 +30,12 @@ T = TypeVar("T")
 TRIES = 3
 FIRST_PAUSE_SECONDS = 1.0
 _NO_FILE = "put the file back from where it was delivered before, or pay for another take with --again"
+
+
+class _Gone(SinkError):
+    """There is nothing to deliver any more, until a person puts it back."""
+
+    exit_code = ExitCode.ATTENTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ async def _deliver(
         work.ledger.gives_way(row)
     try:
         if not artifact.is_there():
-            raise SinkError(f"{artifact.path} is gone, and so is the result at the service; {_NO_FILE}")
+            raise _Gone(f"{artifact.path} is gone, and so is the result at the service; {_NO_FILE}")
         work.ledger.flush()  # a sink may take its time, or hang: what is here is on record before
         receipt = await _try(work, delivery)
     except SinkError as exc:
@@ -102,11 +108,13 @@ async def _deliver(
 
 
 def _undelivered(work: Work, job: OpenJob, row: DeliveryRow, exc: SinkError) -> None:
-    state = "conflict" if isinstance(exc, SinkConflict) else "failed"
+    state = "conflict" if exc.exit_code is ExitCode.ATTENTION else "failed"
     failed = DeliveryRow(row.entry, row.artifact_sha256, row.options_digest, row.sink, row.place, state, str(exc))
     with work.ledger.transaction():
         work.ledger.undelivered(failed)
-        work.emit(EventName.DELIVERY_FAILED, job, sink=row.sink, message=str(exc), conflict=state == "conflict")
+        work.emit(
+            EventName.DELIVERY_FAILED, job, sink=row.sink, message=str(exc), conflict=isinstance(exc, SinkConflict)
+        )
 
 
 def _with_secrets(delivery: Delivery, work: Work) -> Delivery:

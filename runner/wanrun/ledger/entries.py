@@ -18,6 +18,8 @@ from wanrun.ledger.rows import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from wanrun.ledger.rows import Attempt, Entry
     from wanrun.types import Job
 
@@ -86,6 +88,16 @@ class Entries(Database):
             self._write(_MOVE, entry=entry, address=address, spec_path=spec_path, at=self._now())
             self._write(_STEP_BACK, address=old["address"], spec_path=old["spec_path"])
 
+    def move_versions(self, address: str, *, to: str, spec_path: str, leave: Collection[int]) -> None:
+        """Let an address take over what else was made for one that no job has any more, but for entries to `leave`.
+
+        So the result of an earlier version, at a place that both have, gives way as it does without the new name.
+        """
+        with self.transaction():
+            for row in self._read("SELECT id FROM entries WHERE address = :address", address=address):
+                if row["id"] not in leave:
+                    self._write(_MOVE_VERSION, entry=row["id"], address=to, spec_path=spec_path)
+
     def unprepared(self, entry: int, message: str) -> None:
         """Record that a job could not be prepared, and why."""
         self._write("UPDATE entries SET unprepared = :message WHERE id = :entry", entry=entry, message=message)
@@ -111,5 +123,8 @@ _STEP_ASIDE = f"UPDATE entries SET moved_from = address, address = '' WHERE id I
 _MOVE = (
     "UPDATE entries SET moved_from = address, address = :address, spec_path = :spec_path, wanted_at = :at"
     " WHERE id = :entry"
+)
+_MOVE_VERSION = (
+    "UPDATE OR IGNORE entries SET moved_from = address, address = :address, spec_path = :spec_path WHERE id = :entry"
 )
 _STEP_BACK = "UPDATE entries SET address = :address, spec_path = :spec_path WHERE address = ''"

@@ -14,8 +14,10 @@ from datetime import UTC, datetime
 from wanrun.errors import ExitCode, LedgerError, SettingsError
 from wanrun.ledger.database import Database
 from wanrun.ledger.times import is_time
+from wanrun.text import one_line
 
 KEY = "lent"  #: in the table `meta`
+MOST_CHARACTERS = 300  #: of a borrower's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,17 @@ class Lent:
 
     def words(self) -> str:
         """Return to whom and since when, in words."""
-        return f"lent to {self.to} at {datetime.fromtimestamp(self.at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return f"lent to {one_line(self.to)} at {datetime.fromtimestamp(self.at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def lend(to: str, *, now: float) -> Lent:
+    """Return that a ledger is lent from now on; raises `SettingsError` for a name that nobody could type again."""
+    if not to.strip() or not to.isprintable() or len(to) > MOST_CHARACTERS or set(to) & set('"$`\\'):
+        raise SettingsError(
+            f"whom a ledger is lent to is named in one line of up to {MOST_CHARACTERS} characters without quotes, $ "
+            f'and backslashes, such as the address of a job; "{one_line(to):.60}" is no such name'
+        )
+    return Lent(to, now)
 
 
 class Lending(Database):

@@ -164,7 +164,7 @@ class DeliveryRow:
     options_digest: str
     sink: str
     place: str
-    state: str  #: delivered, lapsed, failed or conflict
+    state: str  #: delivered, lapsed, failed or conflict: only a person can move it
     message: str | None
 
 

@@ -56,15 +56,17 @@ class Bases:
         """Return what stands below a spec, the nearest first; None when one cannot be had, which is reported."""
         found: list[Base] = []
         seen = {path: report.path}
-        while (node := _extends(root)) is not None:
+        while "extends" in root:
+            if (node := _extends(root)) is None:
+                return None
             target = Path(os.path.realpath(path.parent / str(node.value)))
             if target in seen:
                 report.add(node, rules.EXTENDS_CIRCLE(_circle(list(seen.values()), seen[target])))
-                break
+                return None
             if len(found) == MAX_BASES:
                 words = f"this is base number {MAX_BASES + 1} below one spec; at most {MAX_BASES} are allowed"
                 report.add(node, rules.EXTENDS_TOO_DEEP(words))
-                break
+                return None
             shown_as = Path(os.path.normpath(report.path.parent / str(node.value)))
             if (base := self._base(target, shown_as, node, report)) is None:
                 return None

@@ -91,7 +91,7 @@ def _text(path: Path) -> str:
         words = "this is a folder; name the spec files in it, such as specs/*.yaml"
         raise Unreadable(START, rules.FILE_IS_FOLDER(words)) from None
     except FileNotFoundError:
-        pattern = "; the shell found no file for this pattern" if set(path.name) & set("*?[") else ""
+        pattern = "; no file matches this pattern" if set(path.name) & set("*?[") else ""
         raise Unreadable(START, rules.FILE_MISSING(f"there is no such file{pattern}")) from None
     except OSError as exc:
         words = f"the file cannot be read: {exc.strerror or exc}"

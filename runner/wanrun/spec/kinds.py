@@ -119,7 +119,8 @@ class Kinds:
             return Chosen(kind, entry.node, entry.key)
         if isinstance(entry.node, ScalarNode) and isinstance(entry.node.value, str):
             return self._short(kind, entry.node, entry.key, label, tell)
-        words = f"{label} is {shown(entry.node.plain())}; give its options as a mapping"
+        give = "text, or its options as a mapping" if self._kinds[kind].short else "its options as a mapping"
+        words = f"{label} is {shown(entry.node.plain())}; give {give}"
         tell(entry.node, rules.OPTIONS_NOT_MAPPING(words))
         return None
 

@@ -211,4 +211,5 @@ class Places:
             whose = f'job "{other.id}" at {other.position}'
             message = f'the result of job "{job.id}" would go to {place}, where that of {whose} goes'
             related.append(Related(other.position, "the other job"))
-        report.add(job.position, rule(f"{message}; name the place with ${{{{ job.id }}}}"), related=related)
+        name = "${{ spec.name }}-${{ job.id }}" if other.id == job.id and other is not job else "${{ job.id }}"
+        report.add(job.position, rule(f"{message}; name the place with {name}"), related=related)

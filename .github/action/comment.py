@@ -1,6 +1,6 @@
 """Puts a page into one comment of a pull request, and writes that comment anew at the next push.
 
-    python ci/comment.py PAGE.md
+    python .github/action/comment.py PAGE.md
 
 Environment, as on a GitHub runner: GITHUB_API_URL, GITHUB_REPOSITORY, GITHUB_EVENT_PATH, and TOKEN, which may write
 to pull requests. Where it may not, as for a pull request from a fork, that is said and is no failure: the page is in
@@ -15,7 +15,7 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 MARK = "<!-- wanrun plan -->"  #: by which the comment is found again
 MOST_CHARACTERS = 65_000  #: of a comment
@@ -40,8 +40,16 @@ def main(path: str) -> None:
             _call("PATCH", f"issues/comments/{known}", {"body": body})
     except urllib.error.HTTPError as exc:
         if exc.code not in (401, 403, 404):
-            raise
+            _fail(f"{exc.code} {exc.reason}")
         print(f"::notice::the plan is in the summary only: this job may not comment here ({exc.code})")
+    except (OSError, ValueError) as exc:
+        _fail(str(exc))
+
+
+def _fail(why: str) -> NoReturn:
+    """End the job: the comment that is there may be of an earlier plan, and nobody may take it for this one."""
+    print(f"::error::the plan is in the summary only, and the comment is not of this plan: {' '.join(why.split())}")
+    sys.exit(1)
 
 
 def shortened(text: str) -> str:

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # What a job does between taking the ledger and giving it back.
 #
-#   ci/work.sh plan     write the plan as Markdown to $WORK/plan.md, and to the job's summary
-#   ci/work.sh check    find out whether an apply would do anything: writes work=true or work=false to the outputs
-#   ci/work.sh apply    carry the specs out
+#   .github/action/work.sh plan     write the plan as Markdown to $WORK/plan.md, and to the job's summary
+#   .github/action/work.sh check    find out whether an apply would do anything: writes work=true or work=false to the outputs
+#   .github/action/work.sh apply    carry the specs out
 #
 # Environment: WANRUN (the program), WORK (a folder for this job), SPECS and OPTIONS (one a line: a path or pattern; a
 # word for the command line), MAX_WAIT (for apply), GITHUB_* as on a runner.
@@ -53,7 +53,10 @@ check() {
   case $code in
   0) echo "work=false" >>"$GITHUB_OUTPUT" ;;
   6) echo "work=true" >>"$GITHUB_OUTPUT" ;;
-  *) finish "$code" ;;
+  *) # 3 too: nobody knows whether there is anything to do, so nothing may be paid for
+    echo "exit-code=$code" >>"$GITHUB_OUTPUT"
+    exit "$code"
+    ;;
   esac
 }
 
@@ -83,7 +86,7 @@ finish() { # 3 is no failure: the next run goes on
 case ${1-} in
 plan | check | apply) "$1" ;;
 *)
-  echo "usage: ci/work.sh plan|check|apply" >&2
+  echo "usage: .github/action/work.sh plan|check|apply" >&2
   exit 2
   ;;
 esac

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The ledger of a repository on a branch of its own, as one file: take it, lend it to this job, give it back.
 #
-#   ci/ledger.sh take    fetch it and import it; what there is to do without one is said
-#   ci/ledger.sh lend    write into the branch that this job goes on with it, before anything is paid
-#   ci/ledger.sh save    write the ledger as it is now into the branch, unless nothing has changed
+#   .github/action/ledger.sh take    fetch it and import it; what there is to do without one is said
+#   .github/action/ledger.sh lend    write into the branch that this job goes on with it, before anything is paid
+#   .github/action/ledger.sh save    write the ledger as it is now into the branch, unless nothing has changed
 #
 # Every push goes forward from what was fetched, so of two jobs that start at once only one gets to run. A job that dies
 # between paying and saving leaves the ledger lent, and no run uses a lent ledger: a person looks first.
@@ -25,8 +25,9 @@ authorise() { # in the environment, where no list of processes shows it
   local basic
   basic=$(printf 'x-access-token:%s' "$TOKEN" | base64 | tr -d '\n')
   echo "::add-mask::$basic"
-  export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0="http.$GITHUB_SERVER_URL/.extraheader"
-  export GIT_CONFIG_VALUE_0="Authorization: basic $basic"
+  # The empty one comes first: of a checkout that has kept its token there would be two, and GitHub answers with 400.
+  export GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0="http.$GITHUB_SERVER_URL/.extraheader" GIT_CONFIG_VALUE_0=
+  export GIT_CONFIG_KEY_1="$GIT_CONFIG_KEY_0" GIT_CONFIG_VALUE_1="Authorization: basic $basic"
 }
 
 take() {
@@ -93,7 +94,7 @@ save() {
 push() { # one commit with one file; refused when the branch is no longer where it was fetched
   local blob tree commit parent branch="refs/heads/$LEDGER_BRANCH"
   # `set -e` does not hold in a function whose success is asked for, so each step asks.
-  blob=$(git hash-object -w "$1") || return 1
+  blob=$(git hash-object -w --no-filters "$1") || return 1
   tree=$(printf '100644 blob %s\t%s\n' "$blob" "$FILE" | git mktree) || return 1
   parent=$(git rev-parse --quiet --verify "$REF^{commit}" || true)
   commit=$(GIT_AUTHOR_NAME=wanrun GIT_AUTHOR_EMAIL=wanrun@users.noreply.github.com \
@@ -108,7 +109,7 @@ authorise
 case ${1-} in
 take | lend | save) "$1" ;;
 *)
-  echo "usage: ci/ledger.sh take|lend|save" >&2
+  echo "usage: .github/action/ledger.sh take|lend|save" >&2
   exit 2
   ;;
 esac
