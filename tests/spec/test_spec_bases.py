@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from wanrun.spec import load
-from wanrun.spec.excerpts import Excerpts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
