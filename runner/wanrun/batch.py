@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from wanrun import rules
 from wanrun.chains import in_order, upstream_of, upstreams
 from wanrun.digests import Digests
-from wanrun.errors import SettingsError, SpecError
+from wanrun.errors import SettingsError, SpecError, WanrunError
 from wanrun.fingerprint import media_key
 from wanrun.inputs import check_inputs
 from wanrun.money import most_seconds, result_seconds
@@ -76,6 +76,8 @@ def load_batch(paths: Sequence[Path], project: Project, *, also_none: bool = Fal
         if money is not None:
             check_currency(money, f"{project.settings.file}: budget.{name}", loaded.jobs, project)
     jobs = tuple(_in_sandbox(job, project) for job in loaded.jobs)
+    if problems := list(_outside_sandbox(jobs, project)):
+        raise SpecError(_in_file_order(problems, paths))
     notes = (*map(_note_on, loaded.bases), *report.notes)
     return Batch(loaded.specs, jobs, notes, report.facts, report.fitted, report.made_seconds, loaded.bases)
 
@@ -124,6 +126,16 @@ def _in_sandbox(job: Job, project: Project) -> Job:
     if project.sandbox(job.spec_path.parent) is None:
         return job
     return replace(job, sinks=tuple(replace(sink, sandbox=project.sandbox(sink.folder)) for sink in job.sinks))
+
+
+def _outside_sandbox(jobs: Iterable[Job], project: Project) -> Iterator[Problem]:
+    """Yield what is wrong with sinks only where their results stay in a sandbox: such as a path that leads out."""
+    for job in jobs:
+        for sink in job.sinks if project.sandbox(job.spec_path.parent) is not None else ():
+            try:
+                project.catalog.sink(sink.kind).place(sink, job)
+            except WanrunError as exc:
+                yield Problem(sink.position, f"sinks.{sink.name}: {exc}", rules.PLACE_REFUSED.id)
 
 
 def plan_batch(

@@ -43,6 +43,18 @@ def test_a_second_run_submits_nothing_and_says_so(project: Project) -> None:
     assert said.stderr == "1 job, 0 to submit\n"
 
 
+def test_a_path_that_leads_out_of_the_emulators_folder_is_a_problem_of_the_spec(project: Project) -> None:
+    """At its place, and with the exit code of a spec that is wrong: running again does not help."""
+    spec = project.spec("one")
+    project.write(spec, (project.folder / spec).read_text().replace("path: out", "path: ../out"))
+
+    said = project.wanrun("run", spec, *FAST)
+
+    assert (said.exit_code, said.stderr.count("\n")) == (2, 2)
+    assert said.stderr.startswith("batch.yaml:4:18: sinks.disk: ../out: with --emulator results stay in ")
+    assert project.wanrun("validate", spec).exit_code == 0
+
+
 def test_json_says_the_same_for_programs(project: Project) -> None:
     """One document on standard output, with the name of the exit code."""
     said = project.wanrun("run", project.spec("one"), *FAST, "--format", "json")
