@@ -36,6 +36,10 @@ class Place:
         """The absolute path of the file."""
         return self.root.joinpath(*self.folders, self.name)
 
+    def __str__(self) -> str:
+        """Return the path as text, which is asked for far more often."""
+        return os.path.join(self.root, *self.folders, self.name)  # noqa: PTH118  # ten times as fast
+
 
 def place_of(sink: SinkRef, job: Job) -> Place:
     """Return the place that a sink's options give a job's file; raises `SinkError` for one that is not allowed."""

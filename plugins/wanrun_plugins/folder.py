@@ -75,7 +75,7 @@ class FolderSink:
 
     def place(self, sink: SinkRef, job: Job) -> str:
         """Return the absolute path of the file; raises `SinkError` for a name that leads out of the folder."""
-        return str(place_of(sink, job).path)
+        return str(place_of(sink, job))
 
     async def deliver(self, delivery: Delivery, ctx: DeliverContext) -> Receipt:
         """Write the file and its sidecar, unless they are there already; each appears in one step."""

@@ -18,6 +18,7 @@ USERINFO = re.compile(r"""([a-z][a-z0-9+.-]{0,20}://)[^\s/?#@]*@""", re.IGNORECA
 #: Controls, formats (bidi marks, zero width), halves of characters, and separators that are lines to some.
 _UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _KEPT = "\n\t"
+_WITHOUT_KEPT = str.maketrans("", "", _KEPT)
 
 #: What CI services take for a command: at the start of a line `::`, anywhere `##[`, `##vso[` and the like.
 _LINE_COMMAND = re.compile(r"^([^\S\n]*:)(?=:)", re.MULTILINE)
@@ -26,7 +27,7 @@ _COMMAND = re.compile(r"#(?=#\w*\[)")
 
 def printable(text: str) -> str:
     """Return a text that drives no terminal and commands no CI service; lines and tabs stay."""
-    if not text.isprintable():  # it mostly is, and looking at each character takes long
+    if not text.translate(_WITHOUT_KEPT).isprintable():  # it mostly is, and looking at each character takes long
         text = "".join(REPLACEMENT if is_unshown(each) and each not in _KEPT else each for each in text)
     return _COMMAND.sub("# ", _LINE_COMMAND.sub(r"\1 ", text))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chaos import simulation
-from chaos.simulation.farm import folder, play_seed, play_seeds
+from chaos.simulation.farm import folder, play_many, play_seed, play_seeds
 from chaos.simulation.planted import BUGS
 from chaos.simulation.play import play
 
@@ -73,3 +73,25 @@ def test_a_planted_bug_is_found_soon(bug: str) -> None:
         found = next((seed for seed in range(SEEDS_FOR_A_BUG) if play_seed(seed).failures), None)
 
     assert found is not None, f"{SEEDS_FOR_A_BUG} histories with the bug '{bug}' pass"
+
+
+def test_what_is_stopped_in_time_goes_on_another_time() -> None:
+    """Together they are what one run is; with other code it starts anew."""
+    size = simulation.Size(seeds=4, seed=900)
+    whole = simulation.measure(size)
+    first = simulation.measure(simulation.Size(seeds=2, seed=900)) | {"size": {"seed": 900}}
+
+    rest = simulation.measure(size, first)
+    anew = simulation.measure(simulation.Size(seeds=1, seed=900), first | {"code": "another"})
+
+    assert rest | {"took_seconds": 0} == whole | {"took_seconds": 0}
+    assert (rest["seeds"], anew["seeds"]) == (4, 1)
+
+
+def test_time_that_is_over_leaves_the_last_seeds_and_no_others() -> None:
+    """So that they are all that is left to play."""
+    tally = play_many(range(900, 920), processes=1, minutes=0, chunk=1)
+
+    played = tally.counts["seeds"]
+    assert 1 <= played < 20
+    assert tally.counts == play_seeds(range(900, 900 + played)).counts

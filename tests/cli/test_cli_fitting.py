@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from cli_parts import Project
 
+pytestmark = pytest.mark.slow
+
 JOBS = """\
 jobs:
   - id: shot
@@ -102,7 +104,6 @@ def test_no_decoder_is_loaded_but_in_the_process_that_makes_the_file(
     assert said.stdout.splitlines()[-1] == "loaded [] 0"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_something_is_made_fails_no_job(project: Project, batch: str, number: signal.Signals) -> None:
     """Whether it reaches the run alone or the whole group of a terminal; the next run makes it."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from cli_parts import Project
 
+pytestmark = pytest.mark.slow
+
 
 def clips(folder: Path, *names: str) -> None:
     """Make clips that fit."""

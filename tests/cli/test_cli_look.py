@@ -12,6 +12,8 @@ from cli_parts import FAST, HEAD, NO_LIST
 if TYPE_CHECKING:
     from cli_parts import Project, Said
 
+pytestmark = pytest.mark.slow
+
 
 def test_validate_counts_the_jobs(project: Project) -> None:
     """A good spec is one line, and nothing is written."""

@@ -23,6 +23,8 @@ from wanrun.digests import FILE_NAME, Digests
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.slow
+
 MEDIA = Path(__file__).parents[2] / "specs" / "media"
 POLICY = Path(__file__).with_name("policy_plugin.py")
 

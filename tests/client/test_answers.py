@@ -361,6 +361,7 @@ PARSERS: dict[str, Callable[[object], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parser", PARSERS.values(), ids=PARSERS)
 @given(body=NEARLY)
 def test_no_answer_breaks_a_parser(parser: Callable[[object], object], body: object) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     Simulate = Callable[..., Simulation]
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3600.0
 
 
@@ -109,7 +111,6 @@ async def test_a_young_result_is_not_warned_of(simulate: Simulate, autojump_cloc
     assert (outcome.exit_code, sim.named("result_expiring")) == (0, [])
 
 
-@pytest.mark.slow
 async def test_a_run_that_lasts_warns_when_the_time_comes(simulate: Simulate, autojump_clock: MockClock) -> None:
     """The run itself may be what takes so long: a task that runs for 21 hours is spoken of after 20."""
     sim = simulate(seconds=21 * HOUR)

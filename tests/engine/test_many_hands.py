@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     Simulate = Callable[..., Simulation]
 
+pytestmark = pytest.mark.slow
+
 ONE = "jobs:\n  - {id: one, prompt: p, media: [{video: https://example.com/one.mp4}]}\n"
 TWO_SINKS = "sinks: {first: {folder: {path: out}}, second: {folder: {path: copies}}}\n"
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Simulate = Callable[..., Simulation]
 
+pytestmark = pytest.mark.slow
+
 JOBS = ("one", "two", "three")
 
 

@@ -24,6 +24,8 @@ from wanrun.media import probe
 if TYPE_CHECKING:
     from wanrun.types import Fitting
 
+pytestmark = pytest.mark.slow
+
 
 def make_clock(path: Path, seconds: int, *, rotation: int = 0) -> Path:
     """Write a video of five frames a second, whose brightness is four times the number of the frame."""
@@ -329,7 +331,6 @@ made(Path(sys.argv[2]))
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for the process in /proc")
-@pytest.mark.slow
 def test_the_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
     """A run that is killed leaves nobody behind who goes on decoding."""
     path = make_video(tmp_path / "a.mp4", seconds=60, size=(3840, 2160))

@@ -87,12 +87,17 @@ def folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="wanrun-", dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None)
 
 
-def play_many(seeds: range, *, processes: int, minutes: float = math.inf) -> Tally:
-    """Play seeds over several processes, as many as there is time for, and tell how far it is and what fails."""
+def play_many(seeds: range, *, processes: int, minutes: float = math.inf, chunk: int = CHUNK) -> Tally:
+    """Play seeds over several processes, the first of them for which there is time, and tell what fails.
+
+    What is under way when the time is over is played to its end, so that the others can follow another time.
+    """
     tally, began = Tally(), time.monotonic()
     told_at = began
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(play_seeds, chunk) for chunk in _chunks(seeds)]):
+        for done in as_completed(futures := [pool.submit(play_seeds, each) for each in _chunks(seeds, chunk)]):
+            if done.cancelled():
+                continue
             tally.add(played := done.result())
             if played.failures:
                 print(played.report(), flush=True)
@@ -100,11 +105,11 @@ def play_many(seeds: range, *, processes: int, minutes: float = math.inf) -> Tal
                 told_at = time.monotonic()
                 print(f"  {tally.counts['seeds']} of {len(seeds)} seeds, {len(tally.failures)} failed", flush=True)
             if time.monotonic() > began + minutes * 60:
-                pool.shutdown(wait=False, cancel_futures=True)
-                break
+                for future in futures:
+                    future.cancel()
     return tally
 
 
-def _chunks(seeds: range) -> Iterator[range]:
-    for start in range(0, len(seeds), CHUNK):
-        yield seeds[start : start + CHUNK]
+def _chunks(seeds: range, size: int) -> Iterator[range]:
+    for start in range(0, len(seeds), size):
+        yield seeds[start : start + size]
