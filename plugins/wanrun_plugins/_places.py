@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from wanrun import SinkError
 
 if TYPE_CHECKING:
-    from wanrun import Job, SinkRef
+    from wanrun import Job, Sandbox, SinkRef
 
 DEFAULT_FOLDER = "out"
 SUFFIXES = (".mp4",)  #: a name may end with; nothing that a double click would run
@@ -54,16 +54,17 @@ def place_of(sink: SinkRef, job: Job) -> Place:
 
 
 @lru_cache(maxsize=1024)
-def _root(written: str, folder: Path, sandbox: Path | None) -> tuple[Path, tuple[str, ...]]:
+def _root(written: str, folder: Path, sandbox: Sandbox | None) -> tuple[Path, tuple[str, ...]]:
     """Return the folder that is trusted, and the folders below it that are not; the same for most jobs of a batch."""
     if _CONTROL.search(written):
         raise SinkError(f"{_shown(written)}: a path has no control characters")
     if sandbox is None:
         return Path(os.path.normpath(folder / written)), ()
     inner = PurePath(written)
-    if ".." in inner.parts:
-        raise SinkError(f"{_shown(written)}: with --emulator results stay in {sandbox}; write a path without ..")
-    return Path(os.path.normpath(sandbox)), inner.relative_to(inner.anchor).parts
+    path = Path(os.path.normpath(sandbox.folder / inner.relative_to(inner.anchor)))
+    if not path.is_relative_to(sandbox.root):
+        raise SinkError(f"{_shown(written)}: with --emulator results stay in {sandbox.root}, and this leads out of it")
+    return sandbox.root, path.relative_to(sandbox.root).parts
 
 
 def _parts(written: str) -> list[str]:

@@ -13,6 +13,7 @@ from wanrun.money import price_of
 from wanrun.registry import load_catalog
 from wanrun.rehearsal import rehearsed
 from wanrun.settings import API_KEY_VARIABLE, PRICE_REGION, Settings, load_settings
+from wanrun.types import Sandbox
 from wanrun.vault import Vault
 
 if TYPE_CHECKING:
@@ -80,14 +81,15 @@ class Project:
         region = PRICE_REGION if known is None or self.setup.emulator is not None else known.price_region
         return price_of(self.catalog.models[model], region) if model in self.catalog.models else None
 
-    def sandbox(self, spec_folder: Path) -> Path | None:
+    def sandbox(self, spec_folder: Path) -> Sandbox | None:
         """Return where `folder` sinks of a spec write instead of their own places; None against the service itself.
 
         The folders of the specs are mirrored there, so that places that differ stay different.
         """
         if self.setup.emulator is None:
             return None
-        return self.ledger_path.parent / "delivered" / self.recorded(spec_folder).lstrip("/")
+        root = Path(os.path.normpath(self.ledger_path.parent / "delivered"))
+        return Sandbox(root, root / self.recorded(spec_folder).lstrip("/"))
 
     def recorded(self, path: Path) -> str:
         """Return how the ledger names a file: below the project root where possible, so that a checkout may move."""

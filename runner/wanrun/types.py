@@ -193,6 +193,14 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Sandbox:
+    """Where a sink that writes files writes instead of its own places, with `--emulator`."""
+
+    root: Path  #: absolute; nothing is written outside
+    folder: Path  #: in it; stands for the folder where relative paths start
+
+
+@dataclass(frozen=True, slots=True)
 class SinkRef:
     """One sink of a job with its options, templates already filled in."""
 
@@ -201,7 +209,7 @@ class SinkRef:
     options: Mapping[str, JSON]  #: a `Secret` where one may stand
     folder: Path  #: of the file that names it, absolute; relative paths start here
     position: Position
-    sandbox: Path | None = None  #: when set (`--emulator`), a sink that writes files writes below this folder only
+    sandbox: Sandbox | None = None  #: when set (`--emulator`), a sink that writes files writes there only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
-from wanrun import Artifact, Delivery, Identity, Job, MediaRef, MediaUrl, Position, SinkRef, Usage
+from wanrun import Artifact, Delivery, Identity, Job, MediaRef, MediaUrl, Position, Sandbox, SinkRef, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ def a_job(folder: Path, id_: str = "shot") -> Job:
     )
 
 
-def sink_ref(folder: Path, *, sandbox: Path | None = None, **options: Any) -> SinkRef:
+def sink_ref(folder: Path, *, sandbox: Sandbox | None = None, **options: Any) -> SinkRef:
     return SinkRef("disk", "folder", options, folder, Position(folder / "hero.yaml", 2, 3), sandbox)
 
 

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plugin_parts import Lent, a_delivery, a_job, sink_ref
 
-from wanrun import SinkConflict, SinkError
+from wanrun import Sandbox, SinkConflict, SinkError
 from wanrun_plugins import _folders
 from wanrun_plugins.folder import FolderSink
 
@@ -398,7 +398,7 @@ async def test_in_a_sandbox_everything_stays_below_it(tmp_path: Path, sink: Fold
     """With `--emulator` a spec's own folders are not touched."""
     sandbox = tmp_path / "sandbox"
 
-    receipt = await deliver(a_delivery(tmp_path, sandbox=sandbox, path=path, name="a/x.mp4"), sink)
+    receipt = await deliver(a_delivery(tmp_path, sandbox=Sandbox(sandbox, sandbox), path=path, name="a/x.mp4"), sink)
 
     place = sandbox / path.lstrip("/") / "a" / "x.mp4"
     assert receipt.place == str(place)
@@ -412,10 +412,19 @@ async def test_no_path_leads_out_of_a_sandbox(tmp_path: Path, sink: FolderSink) 
     sandbox.mkdir()
     (sandbox / "out").symlink_to(tmp_path)
 
-    with pytest.raises(SinkError, match=r"write a path without \.\."):
-        await deliver(a_delivery(tmp_path, sandbox=sandbox, path="a/../../b"), sink)
+    with pytest.raises(SinkError, match="leads out of it"):
+        await deliver(a_delivery(tmp_path, sandbox=Sandbox(sandbox, sandbox), path="a/../../b"), sink)
     with pytest.raises(SinkError, match="symbolic link"):
-        await deliver(a_delivery(tmp_path, sandbox=sandbox, path="out"), sink)
+        await deliver(a_delivery(tmp_path, sandbox=Sandbox(sandbox, sandbox), path="out"), sink)
+
+
+async def test_in_a_sandbox_a_folder_beside_that_of_the_spec_is_beside_it(tmp_path: Path, sink: FolderSink) -> None:
+    """`../out` is where many projects keep results, and can be rehearsed."""
+    sandbox = Sandbox(tmp_path / "sandbox", tmp_path / "sandbox" / "specs")
+
+    receipt = await deliver(a_delivery(tmp_path, sandbox=sandbox, path="../out", name="x.mp4"), sink)
+
+    assert receipt.place == str(tmp_path / "sandbox" / "out" / "x.mp4")
 
 
 async def test_the_name_fits_what_the_file_is(tmp_path: Path) -> None:
