@@ -130,3 +130,17 @@ def test_no_command_breaks_where_it_cannot_print(project: Project, args: tuple[s
         done = subprocess.run([*COMMAND, *args], cwd=project.folder, stdout=full, stderr=subprocess.PIPE, check=False)
 
     assert (done.returncode, b"Traceback" in done.stderr) == (UNFINISHED, False), done.stderr
+
+
+@needs_strace
+def test_where_nothing_at_all_can_be_written_the_exit_code_says_so(project: Project) -> None:
+    """Not even a temporary file for Python's own libraries, or a word to the terminal: running again goes on."""
+    project.spec("one")
+    options = ["-f", "-qq", "-o", "/dev/null", "-e", "signal=none"]
+    options += ["-e", "trace=write", "-e", "inject=write:error=ENOSPC"]
+
+    broken = run(project, "strace", *options)
+    again = run(project)
+
+    assert broken.exit_code == UNFINISHED
+    assert again.exit_code == 0

@@ -142,8 +142,14 @@ def run_app(args: Sequence[str] | None = None) -> int:
     return int(code) if isinstance(code, int) else int(ExitCode.OK)
 
 
+_NO_TEMPORARY = "No usable temporary directory"  #: how Python says that none of them can be written
+
+
 def _show_surprise(exc: Exception) -> int:
     """Show what nobody has put into words, and return its exit code: a disk that fails, or our bug."""
+    if isinstance(exc, FileNotFoundError) and exc.filename is None and _NO_TEMPORARY in str(exc):
+        say(f"{exc.strerror}; free space there or name another folder in TMPDIR, then run again", err=True)
+        return int(ExitCode.UNFINISHED)
     if isinstance(exc, OSError) and exc.errno in PASSING:
         say(f"{exc.filename or 'a file'}: {exc.strerror}; {disk_advice(exc)}", err=True)
         return int(ExitCode.UNFINISHED)
