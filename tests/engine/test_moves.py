@@ -122,6 +122,23 @@ async def test_a_changed_job_that_gets_a_new_name_on_its_way_takes_its_own_place
     assert place.read_bytes() != before
 
 
+async def test_a_spec_of_the_same_name_elsewhere_keeps_what_was_made_for_it(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """Two files whose specs have one name, never run together: a job that is renamed in one takes nothing from the other."""
+    sim = simulate()
+    for folder in ("spring", "autumn"):
+        (sim.folder / folder).mkdir()
+    await sim.run(spec_of(sim, "spring/batch.yaml", prompt="blossom"))
+    await sim.run(spec_of(sim, "autumn/batch.yaml", prompt="leaves"))
+
+    renamed = await sim.run(spec_of(sim, "spring/batch.yaml", prompt="blossom", id="uno"))
+    other = await sim.run(spec_of(sim, "autumn/batch.yaml", prompt="leaves"))
+
+    assert (states(renamed), states(other)) == ({"uno": "done"}, {"one": "done"})
+    assert (renamed.submitted, other.submitted, sim.made) == (0, 0, 2)
+
+
 async def test_a_name_that_another_job_has_by_now_keeps_what_was_made_for_it(
     simulate: Simulate, autojump_clock: MockClock
 ) -> None:
