@@ -86,7 +86,7 @@ def _with_artifact(planned: PlannedJob, ledger: Ledger, project: Project, now: f
 def _provider(planned: PlannedJob) -> str:
     """Return where the job's task is, or where it is to be made."""
     entry = planned.entry
-    return entry.provider if entry is not None and planned.action is not Action.SUBMIT else planned.job.provider
+    return entry.asked_at if entry is not None and planned.action is not Action.SUBMIT else planned.job.provider
 
 
 _SETTLING = (*FLYING, AttemptState.UNSURE, AttemptState.UNDECIDED)  #: what a run may yet bring home
@@ -95,7 +95,7 @@ _SETTLING = (*FLYING, AttemptState.UNSURE, AttemptState.UNDECIDED)  #: what a ru
 def _left_behind(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> list[OpenJob]:
     """Return what may be paid for though these specs no longer ask for it: its result is fetched and kept."""
     return [
-        OpenJob(entry.id, entry.address, entry.provider, entry.model, None)
+        OpenJob(entry.id, entry.address, entry.asked_at, entry.model, None)
         for entry in _unasked(plan, batch, ledger, project)
         if entry.attempt is not None and entry.attempt.state in _SETTLING
     ]

@@ -125,7 +125,7 @@ async def test_a_changed_job_that_gets_a_new_name_on_its_way_takes_its_own_place
 async def test_a_spec_of_the_same_name_elsewhere_keeps_what_was_made_for_it(
     simulate: Simulate, autojump_clock: MockClock
 ) -> None:
-    """Two files whose specs have one name, never run together: a job that is renamed in one takes nothing from the other."""
+    """Two files have specs of one name and are run apart: a job renamed in one takes nothing from the other."""
     sim = simulate()
     for folder in ("spring", "autumn"):
         (sim.folder / folder).mkdir()
