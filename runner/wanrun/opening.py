@@ -104,7 +104,7 @@ def _left_behind(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> 
 def _unasked(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> Iterator[Entry]:
     """Yield the entries that nobody asks for any more: of these specs, or of specs that are gone."""
     asked = {planned.entry.id for planned in (*plan.jobs, *plan.others) if planned.entry is not None}
-    loaded = {project.recorded(spec.path.resolve()) for spec in batch.specs}
+    loaded = batch.recorded(project)
     for entry in ledger.entries():
         if entry.id not in asked and is_left_behind(entry, loaded, project.settings.root):
             yield entry
