@@ -183,6 +183,11 @@ SEALED_LINKS = {
     "https://cdn.example.com${{ secret.TOKEN }}/": "a host that cannot be told for sure",
     "https://${{ secret.TOKEN }}.cdn.example.com/": "a host that cannot be told for sure",
     "https://${{ secret.TOKEN }}": "a host that cannot be told for sure",
+    "${{ secret.TOKEN }}/in?who=me@example.com": "",
+    "${{ secret.TOKEN }}:${{ secret.TOKEN }}": "",
+    "${{ secret.TOKEN }}@evil.org/in": "a host that cannot be told for sure",
+    "${{ secret.TOKEN }}.evil.org/in": "a host that cannot be told for sure",
+    "${{ secret.TOKEN }}:x${{ secret.TOKEN }}@evil.org": "a host that cannot be told for sure",
 }
 
 

@@ -44,6 +44,11 @@ class Batch:
     fitted: Mapping[tuple[str, str], Fitted] = field(default_factory=dict)  #: by `media_key` and model
     made_seconds: Mapping[str, float] = field(default_factory=dict)  #: of what is made of videos, by `media_key`
     bases: tuple[Path, ...] = ()  #: files without jobs that were named, and that none of the specs extends
+    without_jobs: tuple[Path, ...] = ()  #: all files without jobs that were read, absolute
+
+    def recorded(self, project: Project) -> set[str]:
+        """Return, as the ledger names them, the files whose jobs are all known here: of a base, that it has none."""
+        return {project.recorded(path) for path in (*(spec.path.resolve() for spec in self.specs), *self.without_jobs)}
 
     def seconds(self, ref: MediaRef) -> float | None:
         """Return how long a medium is, as the service gets it; None where it is not here or no video."""
@@ -79,7 +84,16 @@ def load_batch(paths: Sequence[Path], project: Project, *, also_none: bool = Fal
     if problems := list(_outside_sandbox(jobs, project)):
         raise SpecError(_in_file_order(problems, paths))
     notes = (*map(_note_on, loaded.bases), *report.notes)
-    return Batch(loaded.specs, jobs, notes, report.facts, report.fitted, report.made_seconds, loaded.bases)
+    return Batch(
+        loaded.specs,
+        jobs,
+        notes,
+        report.facts,
+        report.fitted,
+        report.made_seconds,
+        loaded.bases,
+        loaded.without_jobs,
+    )
 
 
 def _alone(path: Path) -> Problem:
@@ -155,7 +169,7 @@ def plan_batch(
         {key: found for key, found in identified.items() if not isinstance(found, Problem)},
         entries,
         catalog=project.catalog,
-        loaded={project.recorded(spec.path.resolve()) for spec in batch.specs},
+        loaded=batch.recorded(project),
         root=project.settings.root,
         retry_failed=retry_failed,
     )

@@ -12,10 +12,10 @@ from wanrun.plan import is_left_behind
 from wanrun.types import Action, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from wanrun.batch import Batch
-    from wanrun.ledger import Ledger
+    from wanrun.ledger import Entry, Ledger
     from wanrun.plan import Plan, PlannedJob
     from wanrun.project import Project
 
@@ -26,7 +26,7 @@ def open_jobs(plan: Plan, batch: Batch, ledger: Ledger, project: Project, *, now
         entries = [
             (_with_artifact(planned, ledger, project, now), _entry(planned, ledger, project)) for planned in plan.jobs
         ]
-        _move_versions(plan, ledger, project)
+        _move_versions(plan, batch, ledger, project)
     known = {planned.job.address: planned.entry.id for planned in plan.others if planned.entry is not None}
     known |= {planned.job.address: entry for planned, entry in entries}
     jobs = [
@@ -52,15 +52,21 @@ def _entry(planned: PlannedJob, ledger: Ledger, project: Project) -> int:
     return planned.entry.id
 
 
-def _move_versions(plan: Plan, ledger: Ledger, project: Project) -> None:
-    """Let earlier versions of what has moved go with it, unless they or their address are still asked for."""
-    everything = (*plan.jobs, *plan.others)
-    addresses = {planned.job.address for planned in everything}
-    asked = {planned.entry.id for planned in everything if planned.entry is not None}
-    for planned in plan.jobs:
-        if planned.state is State.MOVED and planned.entry is not None and planned.entry.address not in addresses:
-            spec_path = project.recorded(planned.job.spec_path)
-            ledger.move_versions(planned.entry.address, to=planned.job.address, spec_path=spec_path, leave=asked)
+def _move_versions(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> None:
+    """Let earlier versions of what has moved go with it, unless they or their address are still asked for.
+
+    Another spec may have the same name, and ask for its own job of that address when it is run the next time.
+    """
+    addresses = {planned.job.address for planned in (*plan.jobs, *plan.others)}
+    moved = [
+        (planned.entry.address, planned.job)
+        for planned in plan.jobs
+        if planned.state is State.MOVED and planned.entry is not None and planned.entry.address not in addresses
+    ]
+    movable = {entry.id for entry in _unasked(plan, batch, ledger, project)} if moved else set()
+    for address, job in moved:
+        spec_path = project.recorded(job.spec_path)
+        ledger.move_versions(address, to=job.address, spec_path=spec_path, only=movable)
 
 
 def _with_artifact(planned: PlannedJob, ledger: Ledger, project: Project, now: float) -> PlannedJob:
@@ -80,7 +86,7 @@ def _with_artifact(planned: PlannedJob, ledger: Ledger, project: Project, now: f
 def _provider(planned: PlannedJob) -> str:
     """Return where the job's task is, or where it is to be made."""
     entry = planned.entry
-    return entry.provider if entry is not None and planned.action is not Action.SUBMIT else planned.job.provider
+    return entry.asked_at if entry is not None and planned.action is not Action.SUBMIT else planned.job.provider
 
 
 _SETTLING = (*FLYING, AttemptState.UNSURE, AttemptState.UNDECIDED)  #: what a run may yet bring home
@@ -88,11 +94,17 @@ _SETTLING = (*FLYING, AttemptState.UNSURE, AttemptState.UNDECIDED)  #: what a ru
 
 def _left_behind(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> list[OpenJob]:
     """Return what may be paid for though these specs no longer ask for it: its result is fetched and kept."""
-    asked = {planned.entry.id for planned in (*plan.jobs, *plan.others) if planned.entry is not None}
-    loaded = {project.recorded(spec.path.resolve()) for spec in batch.specs}
     return [
-        OpenJob(entry.id, entry.address, entry.provider, entry.model, None)
-        for entry in ledger.entries()
-        if entry.id not in asked and is_left_behind(entry, loaded, project.settings.root)
+        OpenJob(entry.id, entry.address, entry.asked_at, entry.model, None)
+        for entry in _unasked(plan, batch, ledger, project)
         if entry.attempt is not None and entry.attempt.state in _SETTLING
     ]
+
+
+def _unasked(plan: Plan, batch: Batch, ledger: Ledger, project: Project) -> Iterator[Entry]:
+    """Yield the entries that nobody asks for any more: of these specs, or of specs that are gone."""
+    asked = {planned.entry.id for planned in (*plan.jobs, *plan.others) if planned.entry is not None}
+    loaded = batch.recorded(project)
+    for entry in ledger.entries():
+        if entry.id not in asked and is_left_behind(entry, loaded, project.settings.root):
+            yield entry

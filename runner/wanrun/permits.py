@@ -28,6 +28,9 @@ _LINK = re.compile(r"https?:", re.IGNORECASE)
 _AMBIGUOUS = re.compile(r"[\\\s\x00-\x20]")  #: where readers of links disagree about the end of the host
 _PLAIN_HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")  #: all others are names to some readers, and several to others
 _UNTOLD = "{secret}"  #: stands for what a secret will hold; no host has such characters
+_LED_ON = re.compile(
+    r"\{secret\}[^/?#\s]*[.@\\]"
+)  # what follows a secret may be more of its link's host, or another one
 _OWN = "job"  #: the core's own source: a chain, which leads to nothing that the spec does not have anyway
 
 
@@ -87,10 +90,13 @@ def _problem(at: Position, sentence: Sentence) -> Problem:
 def _links_in(value: Mapping[str, JSON] | JSON) -> Iterator[str]:
     """Yield the links among options, with a mark for each secret in them.
 
-    What a secret itself holds is not known, and whoever names it must be allowed to; what it is sent to is written.
+    What a secret itself holds is not known, and whoever names it must be allowed to; what it is sent to is written. It
+    may be a link that the text behind it leads elsewhere.
     """
     if isinstance(value, SecretTemplate):
         value = "".join(part if isinstance(part, str) else _UNTOLD for part in value.parts)
+        if _LED_ON.match(value.lstrip()):
+            yield value
     if isinstance(value, str):
         if _LINK.match(value.lstrip()):
             yield value

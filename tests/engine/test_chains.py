@@ -11,6 +11,7 @@ from twist import Twist, own_results
 from media_files import make_video
 from simulation import Simulation, states
 from wanrun import api
+from wanrun.emulator.calls import Kind
 from wanrun.emulator.ready import Clip
 from wanrun.errors import SpecError
 
@@ -361,6 +362,36 @@ async def test_the_link_of_another_provider_is_asked_for_there(
 
     assert states(outcome) == {"first": "done", "second": "done"}
     assert (made_from(sim, "second"), sim.made) == ("first", 2)
+
+
+@pytest.mark.parametrize("needs", ["a link for another job", "the file for a new place"])
+async def test_a_result_is_asked_for_where_it_was_made_though_a_further_take_went_elsewhere(
+    simulate: Simulate, autojump_clock: MockClock, needs: str
+) -> None:
+    """The take came to nothing at the other provider, which knows nothing of the result that stands."""
+    sim = simulate()
+    sim.settings("[providers.default]\npatience_seconds = 30\n[providers.second]\nregion = 'beijing'\n")
+    spec = chain(sim, {"first": ""})
+    text = spec.read_text()
+    spec.write_text(text.replace("id: first,", "id: first, provider: second,"))
+    await sim.run(spec)
+    task = task_of(sim, "first").id
+    spec.write_text(text)
+    sim.faults({"on": "create", "do": {"fail": {"code": "DataInspectionFailed", "message": "no"}}})
+    await sim.run(spec, selection=api.Selection(again=("first",)))
+    sim.faults()
+    clear_store(sim)
+    if needs == "a link for another job":
+        spec = chain(sim, {"first": "", "second": "first"})
+    else:
+        spec.write_text(text.replace("jobs:", "sinks: {shelf: {folder: shelf}}\njobs:"))
+    transport = Twist(sim.account)
+
+    outcome = await sim.run(spec, transport=transport)
+
+    hosts = {call.host for call in transport.calls if call.kind is Kind.QUERY and call.task and call.task.id == task}
+    assert set(states(outcome).values()) == {"done"}
+    assert hosts == {"dashscope.aliyuncs.com"}
 
 
 async def test_a_file_that_was_changed_is_not_sent_for_another(simulate: Simulate, autojump_clock: MockClock) -> None:

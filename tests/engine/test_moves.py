@@ -122,6 +122,60 @@ async def test_a_changed_job_that_gets_a_new_name_on_its_way_takes_its_own_place
     assert place.read_bytes() != before
 
 
+async def test_a_spec_of_the_same_name_elsewhere_keeps_what_was_made_for_it(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """Two files have specs of one name and are run apart: a job renamed in one takes nothing from the other."""
+    sim = simulate()
+    for folder in ("spring", "autumn"):
+        (sim.folder / folder).mkdir()
+    await sim.run(spec_of(sim, "spring/batch.yaml", prompt="blossom"))
+    await sim.run(spec_of(sim, "autumn/batch.yaml", prompt="leaves"))
+
+    renamed = await sim.run(spec_of(sim, "spring/batch.yaml", prompt="blossom", id="uno"))
+    other = await sim.run(spec_of(sim, "autumn/batch.yaml", prompt="leaves"))
+
+    assert (states(renamed), states(other)) == ({"uno": "done"}, {"one": "done"})
+    assert (renamed.submitted, other.submitted, sim.made) == (0, 0, 2)
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_jobs_that_leave_a_spec_to_which_the_rest_becomes_a_base_move(
+    simulate: Simulate, autojump_clock: MockClock, named: bool
+) -> None:
+    """A file without jobs asks for nothing any more, whether it is named or only extended."""
+    sim = simulate()
+    jobs = "jobs:\n  - {id: one, prompt: words, media: [{video: 'https://example.com/a.mp4'}]}\n"
+    shared = "sinks: {disk: {folder: {path: out, name: fixed.mp4}}}\n"
+    base = sim.spec(shared + jobs, name="shots.yaml")
+    await sim.run(base)
+    base = sim.spec(shared, name="shots.yaml")
+    spec = sim.folder / "batch.yaml"
+    spec.write_text(f"version: 1\nextends: shots.yaml\n{jobs}")
+
+    outcome = await sim.run(*([base, spec] if named else [spec]))
+
+    assert (states(outcome), outcome.exit_code) == ({"one": "done"}, 0)
+    assert (outcome.submitted, sim.made) == (0, 1)
+
+
+async def test_what_is_in_flight_comes_home_though_its_spec_has_no_jobs_any_more(
+    simulate: Simulate, autojump_clock: MockClock
+) -> None:
+    """Beside other specs such a file is checked as a base, and its tasks are paid for all the same."""
+    sim = simulate()
+    await sim.leave_in_flight(sim.clips("one"))
+    emptied = sim.spec("sinks: {disk: {folder: out}}\n", name="batch.yaml")
+
+    await sim.run(emptied, sim.clips("two", name="other.yaml"))
+
+    with sim.ledger() as ledger:
+        assert {entry.address: str(entry.attempt and entry.attempt.state) for entry in ledger.entries()} == {
+            "batch/one": "fetched",
+            "other/two": "fetched",
+        }
+
+
 async def test_a_name_that_another_job_has_by_now_keeps_what_was_made_for_it(
     simulate: Simulate, autojump_clock: MockClock
 ) -> None:

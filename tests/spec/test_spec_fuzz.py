@@ -122,6 +122,7 @@ SCHEMAS = [
     *core_schema()["$defs"].values(),  # type: ignore[union-attr]
     CATALOG.sources["http"].options,
     {"type": "object", "patternProperties": {"^x-": {}}, "additionalProperties": {"type": "integer"}},
+    {"type": "object", "patternProperties": {"^x-": False}},
     {"type": ["array", "string"], "minItems": 1, "minLength": 2, "items": {"type": "number", "maximum": 5}},
 ]
 
@@ -134,6 +135,13 @@ def test_a_quick_yes_is_never_wrong(schema: object, value: object) -> None:
 
     if fine and fine(value):
         assert Draft202012Validator(schema).is_valid(value)  # type: ignore[arg-type]
+
+
+def test_a_key_that_is_forbidden_by_a_pattern_gets_no_quick_yes() -> None:
+    """A schema may be false, which is not the same as none."""
+    fine = quick({"type": "object", "patternProperties": {"^x-": False}})
+
+    assert fine is None or not fine({"x-a": 1})
 
 
 def test_a_plain_spec_takes_the_quick_way() -> None:

@@ -149,7 +149,7 @@ def providers_of_links(work: Work) -> Iterator[str]:
             if result is None or result.artifact(work.artifacts).is_there():
                 continue
             if lives_on(result, work.world.now()):
-                yield entry.provider
+                yield entry.asked_at
 
 
 async def hand_on(job: OpenJob, ref: MediaRef, work: Work, upload: Upload) -> MediaUrl:
@@ -191,7 +191,7 @@ def _check(job: OpenJob, ref: MediaRef, path: Path, work: Work) -> None:
 
 async def _link(entry: Entry, result: Attempt, work: Work, *, is_needed: bool) -> str | None:
     """Return a link to a result that lives long enough; None where none is to be had, or not at once and need not."""
-    lane = work.lanes.get(entry.provider)
+    lane = work.lanes.get(entry.asked_at)
     if lane is None or result.task_id is None or not lives_on(result, lane.now(work.world)):
         return None
     if result.id not in work.links:

@@ -88,14 +88,14 @@ class Entries(Database):
             self._write(_MOVE, entry=entry, address=address, spec_path=spec_path, at=self._now())
             self._write(_STEP_BACK, address=old["address"], spec_path=old["spec_path"])
 
-    def move_versions(self, address: str, *, to: str, spec_path: str, leave: Collection[int]) -> None:
-        """Let an address take over what else was made for one that no job has any more, but for entries to `leave`.
+    def move_versions(self, address: str, *, to: str, spec_path: str, only: Collection[int]) -> None:
+        """Let an address take over those of some entries that were made for one that no job has any more.
 
         So the result of an earlier version, at a place that both have, gives way as it does without the new name.
         """
         with self.transaction():
             for row in self._read("SELECT id FROM entries WHERE address = :address", address=address):
-                if row["id"] not in leave:
+                if row["id"] in only:
                     self._write(_MOVE_VERSION, entry=row["id"], address=to, spec_path=spec_path)
 
     def unprepared(self, entry: int, message: str) -> None:

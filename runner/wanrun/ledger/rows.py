@@ -68,6 +68,7 @@ class Attempt:
     artifact_suffix: str | None
     evidence: Mapping[str, JSON] | None  #: of an unsure or held one: what was found so far
     skew_seconds: float | None  #: the service's clock minus ours when the create left; None: not known
+    provider: str | None  #: where its create went; that of its entry is where the next one goes
 
     @property
     def made_at(self) -> float:
@@ -113,7 +114,7 @@ class Attempt:
 
 ATTEMPT_COLUMNS = (
     "id, entry, state, tries, intended_at, request_id, task_id, task_status, started_at, ended_at, usage, code, "
-    "message, again, etag, artifact_sha256, artifact_bytes, artifact_suffix, evidence, skew_seconds"
+    "message, again, etag, artifact_sha256, artifact_bytes, artifact_suffix, evidence, skew_seconds, provider"
 )
 
 
@@ -205,6 +206,11 @@ class Entry:
     def result(self) -> Attempt | None:
         """The attempt that stands, if its result was put into the artifact store."""
         return self.attempt if self.attempt is not None and self.attempt.state is AttemptState.FETCHED else None
+
+    @property
+    def asked_at(self) -> str:
+        """The provider that knows the task of the attempt that stands; a later take may have gone elsewhere in vain."""
+        return (self.attempt.provider if self.attempt is not None else None) or self.provider
 
     @property
     def in_vain(self) -> str | None:

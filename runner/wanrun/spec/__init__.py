@@ -75,6 +75,7 @@ class Loaded:
     specs: tuple[Spec, ...]
     problems: tuple[Problem, ...]  #: in the order of the files, then by line and column
     bases: tuple[Path, ...] = ()  #: as they were given; what no other file extends, so that it was checked alone
+    without_jobs: tuple[Path, ...] = ()  #: every base, absolute
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -94,7 +95,9 @@ def load(paths: Sequence[Path], *, catalog: Catalog, providers: Collection[str] 
     for secret in loader.written_out:
         hide(secret)
     problems = problems_of([*loader.reports, *loader.bases.reports, *loader.tables.reports])
-    return Loaded(tuple(specs), tuple(problems), tuple(file.path for file in loader.alone))
+    bases = {*loader.bases.files(), *(file.absolute for file in loader.alone)}
+    alone = tuple(file.path for file in loader.alone)
+    return Loaded(tuple(specs), tuple(problems), alone, tuple(sorted(bases)))
 
 
 def _distinct(paths: Sequence[Path]) -> dict[str, Path]:

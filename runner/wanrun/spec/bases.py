@@ -79,6 +79,10 @@ class Bases:
         """Say whether a file stands below one that was asked for before."""
         return path in self._read
 
+    def files(self) -> tuple[Path, ...]:
+        """Return the files of all bases that were read, absolute."""
+        return tuple(base.path for base in self._read.values() if base is not None)
+
     def _base(self, path: Path, shown_as: Path, node: ScalarNode, report: Report) -> Base | None:
         if path not in self._read:
             try:

@@ -105,7 +105,7 @@ def _mapping(schema: dict[str, Any]) -> Yes | None:
     others = _never if rest is False else quick(rest)
     known = {name: quick(inner) or _never for name, inner in schema.get("properties", {}).items()}
     free = schema.get("patternProperties", {})
-    if others is None or any(free.values()):
+    if others is None or any(inner != {} for inner in free.values()):
         return None  # a key that is known is not asked for its pattern, so the pattern may ask nothing
 
     def test_of(key: str) -> Yes:
