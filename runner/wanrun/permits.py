@@ -28,9 +28,8 @@ _LINK = re.compile(r"https?:", re.IGNORECASE)
 _AMBIGUOUS = re.compile(r"[\\\s\x00-\x20]")  #: where readers of links disagree about the end of the host
 _PLAIN_HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")  #: all others are names to some readers, and several to others
 _UNTOLD = "{secret}"  #: stands for what a secret will hold; no host has such characters
-_LED_ON = re.compile(
-    r"\{secret\}[^/?#\s]*[.@\\]"
-)  # what follows a secret may be more of its link's host, or another one
+#: What follows a secret may be more of its link's host, or another one.
+_LED_ON = re.compile(r"\{secret\}[^/?#\s]*[.@\\]")
 _OWN = "job"  #: the core's own source: a chain, which leads to nothing that the spec does not have anyway
 
 
