@@ -175,7 +175,7 @@ async def test_a_task_adopted_a_day_later_is_young(simulate: Simulate, autojump_
     assert (second.exit_code, states(second)) == (0, {"one": "done"})
 
 
-@pytest.mark.parametrize(("hours", "code"), [(1, 0), (48, 3)])
+@pytest.mark.parametrize(("hours", "code"), [(1, 0), (48, 1)])
 async def test_a_file_gone_from_the_artifact_store_makes_no_job_lost(
     simulate: Simulate, autojump_clock: MockClock, hours: float, code: int
 ) -> None:
