@@ -407,5 +407,5 @@ def yuan(amount: int) -> Money:
 
 TestLedger = pytest.mark.slow(LedgerMachine.TestCase)
 TestLedger.settings = settings(
-    max_examples=400, stateful_step_count=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=250, stateful_step_count=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
