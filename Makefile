@@ -34,10 +34,10 @@ demo: $(VENV)/.installed
 	@$(BIN)/wanrun specs/quickstart.yaml --emulator
 
 test: $(VENV)/.installed $(VENV)/.developer
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: lint
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow"
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not slow"
 
 lint: $(VENV)/.installed $(VENV)/.developer
 	$(BIN)/ruff format --check

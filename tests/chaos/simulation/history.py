@@ -64,10 +64,15 @@ class History:
         return {job.address: job.upstream for spec in self.specs for job in spec.chained}
 
     def asked(self) -> None:
-        """Note what the specs ask for now."""
-        for address, letter in self.jobs.items():
-            self.letters_of.setdefault(address, set()).add(letter)
-        self.asked_at_once |= Counter(self.jobs.values())
+        """Note what the specs ask for now; a job that gets a new name takes its earlier versions along."""
+        jobs = self.jobs
+        for address, letter in jobs.items():
+            mine = self.letters_of.setdefault(address, set())
+            mine.add(letter)
+            for other, letters in self.letters_of.items():
+                if other not in jobs and letter in letters:
+                    mine |= letters
+        self.asked_at_once |= Counter(jobs.values())
 
     def asked_once_more(self, addresses: Iterable[str]) -> None:
         """Note that a person pays on purpose for what these jobs ask for."""
