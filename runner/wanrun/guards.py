@@ -120,13 +120,22 @@ class GuardedSource(_Guarded[Source]):
 
 
 class GuardedSink(_Guarded[Sink]):
-    """A plugin's sink whose mistakes name the plugin."""
+    """A plugin's sink whose mistakes name the plugin; a place is asked for once, since a plan needs it often."""
+
+    def __init__(self, made: Sink, label: str, origin: Origin) -> None:
+        super().__init__(made, label, origin)
+        self._places: dict[tuple[int, int], tuple[SinkRef, Job, str]] = {}
 
     def place(self, sink: SinkRef, job: Job) -> str:
         """As `Sink.place`."""
+        known = self._places.get((id(sink), id(job)))
+        if known is not None:
+            return known[2]
         with self._guard("place"):
             place = self._made.place(sink, job)
-        return self._answer(place, str, "place")
+        place = self._answer(place, str, "place")
+        self._places[id(sink), id(job)] = (sink, job, place)  # both are kept, so no other object gets their ids
+        return place
 
     async def deliver(self, delivery: Delivery, ctx: DeliverContext) -> Receipt:
         """As `Sink.deliver`."""
