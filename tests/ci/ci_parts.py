@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
@@ -22,6 +22,8 @@ from processes import COMMAND, Child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+Server = TypeVar("Server", bound=ThreadingHTTPServer)
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
@@ -253,6 +255,19 @@ class Job:
         return {"runner.temp": str(self.temp), "github.token": "token-of-the-job"}[name]
 
 
+@contextmanager
+def serving(server: Server) -> Iterator[Server]:
+    """Let a server answer in a thread, and end with it."""
+    with server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 class Gate(ThreadingHTTPServer):
     """What a request has to pass: it keeps who asks, and lets nobody in."""
 
@@ -276,14 +291,8 @@ class _Gate(BaseHTTPRequestHandler):
 @contextmanager
 def gates() -> Iterator[Gate]:
     """Serve a gate."""
-    with Gate() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Gate()) as gate:
+        yield gate
 
 
 class Comments(ThreadingHTTPServer):
@@ -345,14 +354,8 @@ class _Comments(BaseHTTPRequestHandler):
 @contextmanager
 def comments() -> Iterator[Comments]:
     """Serve the comments of a pull request."""
-    with Comments() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Comments()) as server:
+        yield server
 
 
 def lose_the_machine(process: subprocess.Popen[str]) -> None:

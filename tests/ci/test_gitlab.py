@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import threading
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from ci_parts import JOB, ROOT, SETTINGS, SPEC, WANRUN, service
+from ci_parts import JOB, ROOT, SETTINGS, SPEC, WANRUN, service, serving
 
 from processes import statement
 
@@ -117,20 +115,8 @@ class Project:
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
     """Return a project with an empty registry."""
-    with service(tmp_path / "emulator") as url, _registry() as registry:
+    with service(tmp_path / "emulator") as url, serving(Registry()) as registry:
         yield Project(tmp_path, url, registry)
-
-
-@contextmanager
-def _registry() -> Iterator[Registry]:
-    with Registry() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def test_what_was_applied_is_not_paid_for_again(project: Project) -> None:

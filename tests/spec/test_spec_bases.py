@@ -91,18 +91,18 @@ def test_paths_start_at_the_folder_of_the_file_they_are_written_in(
     """Media and sinks of a base at the base; what a template in the spec makes at the spec, wherever its vars are."""
     base = "vars: {clip: c.mp4}\nsinks: {disk: {folder: {path: out, name: '${{ job.id }}.mp4'}}}\n"
     base += "defaults: {model: wan2.7-videoedit, media: [{video: base.mp4}]}\n"
-    hero = "extends: ../shared/base.yaml\nsinks: {copy: {folder: results}}\n"
+    hero = "extends: ../common/base.yaml\nsinks: {copy: {folder: results}}\n"
     hero += "jobs:\n  - id: a\n  - {id: b, media: [{video: '${{ vars.clip }}'}]}\n"
 
-    loaded = load_files({"shared/base.yaml": base, "specs/hero.yaml": hero}, "specs/hero.yaml")
+    loaded = load_files({"common/base.yaml": base, "specs/hero.yaml": hero}, "specs/hero.yaml")
 
     assert [str(problem) for problem in loaded.problems] == []
     first, second = loaded.jobs
-    assert [ref.folder.name for ref in first.media] == ["shared"]
+    assert [ref.folder.name for ref in first.media] == ["common"]
     assert [ref.folder.name for ref in second.media] == ["specs"]
-    assert [(sink.name, sink.folder.name) for sink in first.sinks] == [("disk", "shared"), ("copy", "specs")]
+    assert [(sink.name, sink.folder.name) for sink in first.sinks] == [("disk", "common"), ("copy", "specs")]
     at = first.media[0].position
-    assert (at.path, at.line) == (tmp_path / "shared" / "base.yaml", 4)
+    assert (at.path, at.line) == (tmp_path / "common" / "base.yaml", 4)
 
 
 def test_a_base_is_named_as_the_spec_was(
@@ -110,14 +110,14 @@ def test_a_base_is_named_as_the_spec_was(
 ) -> None:
     """And what is wrong in it is said once, after the specs, at its own line and column."""
     base = "defaults:\n  model: wan2.7-videoedit\n  prompt: a ${{ vars.no }}\n"
-    files = {f"specs/{name}.yaml": "extends: ../shared/base.yaml\n" + JOBS for name in ("one", "two")}
-    load_files({"shared/base.yaml": base, **files}, "specs/one.yaml")
+    files = {f"specs/{name}.yaml": "extends: ../common/base.yaml\n" + JOBS for name in ("one", "two")}
+    load_files({"common/base.yaml": base, **files}, "specs/one.yaml")
     monkeypatch.chdir(tmp_path)
 
     problems = load([Path("specs/one.yaml"), Path("specs/two.yaml")], catalog=catalog).problems
 
     assert [str(problem) for problem in problems if "base" in str(problem)] == [
-        'shared/base.yaml:4:13: vars.no is not defined (spec "one"; and 1 more)'
+        'common/base.yaml:4:13: vars.no is not defined (spec "one"; and 1 more)'
     ]
 
 
