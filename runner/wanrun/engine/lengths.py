@@ -29,29 +29,27 @@ async def input_seconds(job: OpenJob, work: Work) -> float | None:
     if len(videos) != 1:
         return None
     made = result_path(job, videos[0], work)
-    if made is None and not _is_local(videos[0], work.catalog):  # most are links, which are worth no thread
+    path = made if made is not None else _located(videos[0], work.catalog)
+    if path is None:  # most are links, which are worth no thread
         return None
-    seconds = await work.world.to_thread(_local_seconds, videos[0], media[videos[0].type], made, work.catalog)
+    asks = videos[0] if made is None else None  # another job's result is sent as it is
+    limits = media[videos[0].type]
+    seconds = await work.world.to_thread(_sent_seconds, path, asks, limits, work.catalog)
     return seconds if seconds is not None and seconds <= COUNTED_SECONDS else None
 
 
-def _is_local(ref: MediaRef, catalog: Catalog) -> bool:
+def _located(ref: MediaRef, catalog: Catalog) -> Path | None:
     try:
-        return catalog.source(ref.kind).locate(ref) is not None
-    except WanrunError:  # the file is gone by now
-        return False
+        return catalog.source(ref.kind).locate(ref)
+    except WanrunError:  # the file is gone by now: then it tells nothing
+        return None
 
 
-def _local_seconds(ref: MediaRef, limits: MediaLimits, made: Path | None, catalog: Catalog) -> float | None:
-    """Return the length of a video by its file, as it is sent; `made` is that of another job's result."""
-    source = catalog.source(ref.kind)
+def _sent_seconds(path: Path, asks: MediaRef | None, limits: MediaLimits, catalog: Catalog) -> float | None:
+    """Return the length of a video by its file, as it is sent: with what the reference asks to be made of it."""
     try:
-        if made is not None:
-            return probe(made).seconds
-        path, fitting = source.locate(ref), fitting_of(source, ref)
-        if path is None or fitting is None:
-            return probe(path).seconds if path is not None else None
+        fitting = None if asks is None else fitting_of(catalog.source(asks.kind), asks)
         facts = probe(path)
-        return recipe_for(facts, limits, fitting).made(facts).seconds
-    except (WanrunError, ProbeError, Unfit):  # the file is gone by now: then it tells nothing
+        return facts.seconds if fitting is None else recipe_for(facts, limits, fitting).made(facts).seconds
+    except (WanrunError, ProbeError, Unfit):
         return None
