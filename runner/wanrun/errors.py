@@ -207,13 +207,20 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except BaseExceptionGroup as group:
-        mendable, rest = group.split(WanrunError)
-        if rest is not None or mendable is None:
+        if (error := plain_error(group)) is group:
             raise
-        leaves = _leaves(mendable)
-        if len(leaves) > 1:  # each may name what a person has to do
-            leaves[0].args = ("\n".join(dict.fromkeys(map(str, leaves))), *leaves[0].args[1:])
-        raise leaves[0] from group
+        raise error from group
+
+
+def plain_error(exc: BaseException) -> BaseException:
+    """Return what the reader can mend in a nursery's group, as one error; of anything else, itself."""
+    mendable, rest = exc.split(WanrunError) if isinstance(exc, BaseExceptionGroup) else (None, exc)
+    if rest is not None or mendable is None:
+        return exc
+    leaves = _leaves(mendable)
+    if len(leaves) > 1:  # each may name what a person has to do
+        leaves[0].args = ("\n".join(dict.fromkeys(map(str, leaves))), *leaves[0].args[1:])
+    return leaves[0]
 
 
 def _leaves(group: BaseExceptionGroup[WanrunError]) -> list[WanrunError]:

@@ -74,14 +74,15 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",
 
 
 def _whole(value: object) -> object:
-    if type(value) in _AS_THEY_ARE:  # mostly; a secret is a text too, but of another type
+    """Return a value with its whole floats as integers; what is as it should be is mostly not even asked."""
+    if type(value) in _AS_THEY_ARE:  # a secret is a text too, but of another type
         return value
     if isinstance(value, SecretTemplate):  # by its names, so that one with a new value is the same
         return {"secret": [{"name": part.name} if isinstance(part, SecretName) else part for part in value.parts]}
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
+        return {key: item if type(item) in _AS_THEY_ARE else _whole(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_whole(item) for item in value]
+        return [item if type(item) in _AS_THEY_ARE else _whole(item) for item in value]
     return value

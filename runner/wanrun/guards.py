@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 
-from wanrun.errors import PluginError, WanrunError, plain_errors
+from wanrun.errors import PluginError, WanrunError, plain_error
 from wanrun.hookspecs import Notifier, Sink, Source
 from wanrun.redaction import redacted
 from wanrun.text import without_queries
 from wanrun.types import Fitting, Identity, MediaUrl, Receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from types import TracebackType
 
     from wanrun.hookspecs import DeliverContext, NotifyContext, PrepareContext
     from wanrun.notices import Notice
@@ -45,16 +44,32 @@ class Origin:
         """Return the error that says what is wrong with this plugin."""
         return PluginError(message, plugin=self.plugin, package=self.package)
 
-    @contextmanager
-    def guard(self, what: str) -> Iterator[None]:
+    def guard(self, *what: str) -> _Guard:
         """Turn what foreign code raises into a `PluginError`; errors that explain themselves pass."""
-        try:
-            with plain_errors():  # which may come out of a nursery of the plugin's own
-                yield
-        except WanrunError:
-            raise
-        except (Exception, SystemExit) as exc:  # the boundary to foreign code
-            raise self.error(f"{what}: {said(exc)}") from exc
+        return _Guard(self, what)
+
+
+class _Guard:
+    """The boundary to foreign code; no generator, since every place of every job is asked for through one."""
+
+    __slots__ = ("_origin", "_what")
+
+    def __init__(self, origin: Origin, what: tuple[str, ...]) -> None:
+        self._origin, self._what = origin, what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if exc is None:
+            return
+        error = plain_error(exc)  # which may come out of a nursery of the plugin's own
+        if error is not exc:
+            raise error from exc
+        if isinstance(exc, Exception | SystemExit) and not isinstance(exc, WanrunError):
+            raise self._origin.error(f"{' '.join(self._what)}: {said(exc)}") from exc
 
 
 def said(exc: BaseException) -> str:
@@ -68,8 +83,8 @@ class _Guarded(Generic[Made]):
         self._made: Made = made
         self._label, self._origin = label, origin
 
-    def _guard(self, method: str) -> AbstractContextManager[None]:
-        return self._origin.guard(f"{self._label} failed in {method}")
+    def _guard(self, method: str) -> _Guard:
+        return self._origin.guard(self._label, "failed in", method)
 
     def _answer(self, answer: object, expected: type[T], method: str) -> T:
         if not isinstance(answer, expected):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from wanrun import rules
 from wanrun.chains import KIND
 from wanrun.errors import PluginError, SourceError
-from wanrun.fingerprint import digest, media_key
+from wanrun.fingerprint import media_key
 from wanrun.fitting import Unfit, fitting_of, recipe_for
 from wanrun.fitting.advice import Wish, advice_for, conversion
 from wanrun.fitting.recipe import TOLERANCE_SECONDS
@@ -137,7 +137,7 @@ def _uses(jobs: Iterable[Job], catalog: Catalog) -> list[_Use]:
                 continue
             if ref.kind == KIND:  # a chain: looked at when it is made
                 continue
-            key = (ref.kind, digest(dict(ref.options)), ref.folder, ref.type, model.name)
+            key = (media_key(ref), ref.type, model.name)
             uses.setdefault(key, _Use(ref, model, limits)).jobs[job.address] = _asked_seconds(job)
     return list(uses.values())
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-
 from wanrun.guards import GuardedSource, guarded_sink
 from wanrun.hookspecs import SinkKind, Source, SourceKind
 from wanrun.models import Model
+from wanrun.wellformed import schema_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -158,10 +156,8 @@ def _check_schema(schema: object, label: str, origin: Origin) -> None:
         raise origin.error(f"the schema of {label} is {schema!r:.60}; give a JSON Schema")
     if schema.get("$schema", DRAFT) != DRAFT:
         raise origin.error(f"the schema of {label} is not of draft 2020-12")
-    try:
-        Draft202012Validator.check_schema(dict(schema))
-    except SchemaError as exc:
-        raise origin.error(f"the schema of {label} is wrong at {exc.json_path}: {exc.message}") from exc
+    if fault := schema_fault(schema):
+        raise origin.error(f"the schema of {label} is wrong {fault}")
     for reference in _references(schema):
         if not reference.startswith("#"):  # validators would fetch it
             raise origin.error(f"the schema of {label} refers to {reference!r:.60}; keep what it needs inside it")

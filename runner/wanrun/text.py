@@ -29,7 +29,9 @@ def printable(text: str) -> str:
     """Return a text that drives no terminal and commands no CI service; lines and tabs stay."""
     if not text.translate(_WITHOUT_KEPT).isprintable():  # it mostly is, and looking at each character takes long
         text = "".join(REPLACEMENT if is_unshown(each) and each not in _KEPT else each for each in text)
-    return _COMMAND.sub("# ", _LINE_COMMAND.sub(r"\1 ", text))
+    if "::" in text:
+        text = _LINE_COMMAND.sub(r"\1 ", text)
+    return _COMMAND.sub("# ", text) if "##" in text else text
 
 
 def pieces(line: str) -> list[str]:

@@ -95,10 +95,11 @@ def table(rows: Sequence[Sequence[str]], *, gap: int = 2) -> str:
     if not rows:
         return ""
     rows = [[one_line(cell) for cell in row] for row in rows]
-    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    sizes = [[cell_len(cell) for cell in row[:-1]] for row in rows]
+    widths = [max(column) + gap for column in zip(*sizes, strict=True)]
     lines = []
-    for row in rows:
-        cells = [cell + " " * (width + gap - cell_len(cell)) for cell, width in zip(row, widths, strict=False)]
+    for row, taken in zip(rows, sizes, strict=True):
+        cells = [cell + " " * (width - size) for cell, width, size in zip(row, widths, taken, strict=False)]
         lines.append("".join([*cells, row[-1]]).rstrip())
     return "\n".join(lines)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from wanrun.types import Artifact, Usage
@@ -121,10 +122,16 @@ ATTEMPT_COLUMNS = (
 def attempt_from(row: sqlite3.Row) -> Attempt:
     """Build an attempt from a row that has `ATTEMPT_COLUMNS`."""
     values = dict(row)
-    usage = Usage(**json.loads(values["usage"])) if values["usage"] else None
-    evidence = json.loads(values["evidence"]) if values["evidence"] else None
-    values |= {"usage": usage, "state": AttemptState(values["state"]), "again": bool(values["again"])}
-    return Attempt(**values | {"evidence": evidence})
+    values["state"], values["again"] = AttemptState(values["state"]), bool(values["again"])
+    values["usage"] = _usage_from(values["usage"]) if values["usage"] else None
+    values["evidence"] = json.loads(values["evidence"]) if values["evidence"] else None
+    return Attempt(**values)
+
+
+@lru_cache(maxsize=1024)
+def _usage_from(written: str) -> Usage:
+    """Return what a task used, which is the same for many."""
+    return Usage(**json.loads(written))
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +249,8 @@ ENTRY_COLUMNS = "id, address, fingerprint, spec_path, provider, model, unprepare
 def entry_from(row: sqlite3.Row, attempts: Iterable[Attempt], deliveries: Iterable[DeliveryRow]) -> Entry:
     """Build an entry from a row that has `ENTRY_COLUMNS`, and from what belongs to it."""
     values = dict(row)
-    values["chains_from"] = tuple(map(str, json.loads(values["chains_from"] or "[]")))
+    chained = values["chains_from"] not in (None, "[]")  # most jobs chain from none
+    values["chains_from"] = tuple(map(str, json.loads(values["chains_from"]))) if chained else ()
     return Entry(**values, attempts=tuple(attempts), deliveries=tuple(deliveries))
 
 

@@ -7,11 +7,6 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.validators import extend
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-
 from wanrun import rules
 from wanrun.spec.allowed import EXAMPLE_CHARACTERS, allowed
 from wanrun.spec.cells import Fitter
@@ -53,22 +48,13 @@ _RULES = {
 }
 
 
-def _integer(checker: Any, value: object) -> bool:
-    """JSON Schema takes 5.0 for an integer; a fingerprint should not depend on how a number is spelt."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-_Validator: Any = extend(  # type: ignore[no-untyped-call]  # the stubs leave it open
-    Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _integer)
-)
-
-
 class Checker:
     """One schema, compiled; nothing it refers to is ever fetched."""
 
     def __init__(self, schema: Mapping[str, JSON]) -> None:
         self._schema = schema
-        self._validator = _Validator(dict(schema), registry=Registry())
+        self._part: Any = schema  # that is checked; it may refer to the rest
+        self._made: Any = None
         self._quick = quick(schema)
         self._quick_parts: dict[int, Yes | None] = {}  # by identity: they are parts of the schema, which stays
         self._fitter = Fitter(schema, self._takes)
@@ -79,13 +65,21 @@ class Checker:
         if not isinstance(properties, dict) or name not in properties:
             return None
         part = copy(self)
-        part._validator = self._validator.evolve(schema=properties[name])
+        part._part, part._made = properties[name], None
         part._quick = quick(properties[name])
         return part
 
     def fit(self, node: Node) -> Node:
         """Return a node in which the cells of a CSV table have the types that the schema wants."""
-        return self._fitter.fit(node, self._validator.schema)
+        return self._fitter.fit(node, self._part)
+
+    @property
+    def _validator(self) -> Any:
+        if self._made is None:
+            from wanrun.spec.validating import validator_of  # here, since most runs never need it
+
+            self._made = validator_of(self._schema, self._part)
+        return self._made
 
     def _takes(self, part: Mapping[str, Any], value: str) -> bool:
         """Say whether a part of the schema takes a text."""
@@ -95,6 +89,8 @@ class Checker:
             self._quick_parts[id(part)] = quick(part)
         if (fine := self._quick_parts[id(part)]) and fine(value):
             return True
+        from wanrun.spec.validating import Unresolvable
+
         try:
             return bool(self._validator.evolve(schema=part).is_valid(value))
         except Unresolvable:
@@ -104,6 +100,8 @@ class Checker:
         """Yield what is wrong with a node; `templates` leaves out values whose templates are not filled in yet."""
         if self._quick and self._quick(node.plain()):
             return
+        from wanrun.spec.validating import Unresolvable
+
         try:
             errors = list(self._validator.iter_errors(node.plain()))
         except Unresolvable as exc:

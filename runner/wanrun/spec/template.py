@@ -140,6 +140,8 @@ def _as_text(lookup: Lookup, scope: Scope) -> str:
     value = look_up(lookup, scope)
     if isinstance(value, str):
         return value
+    if type(value) is int:
+        return str(value)
     if value is None or isinstance(value, dict | list):
         words = f"{lookup} is {shown(value)}, which cannot stand inside a text"
         raise TemplateError(rules.TEMPLATE_NOT_TEXT(words), lookup.index)

@@ -64,7 +64,7 @@ def shown(value: JSON) -> str:
     if isinstance(value, list):
         return "a list"
     if not isinstance(value, str):
-        return json.dumps(value)
+        return str(value) if type(value) is int else json.dumps(value)
     return json.dumps(clipped(value), ensure_ascii=False)
 
 

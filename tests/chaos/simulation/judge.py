@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 CREATES_PER_SECOND = 5
 QUERIES_PER_SECOND = 20
 LINK_SPARE_SECONDS = HOUR  #: that a link lives on which is handed on
+CLOCK_ERROR_SECONDS = 1e-3  #: of epoch times, which have fewer digits behind the point than those of a history
 RESTS = {State.DONE, State.HELD, State.FAILED, State.LOST, State.BLOCKED}
 ENDED = RESTS - {State.DONE}  #: without a result that others could be made from
 WAITING = {State.NEW, State.CHANGED, State.MOVED}
@@ -150,7 +151,7 @@ def made_from_results(history: History) -> Iterator[str]:
             yield f"life {sent.life} made {letter}, which it was not asked for"
         if maker is None:
             continue
-        if not maker.billed_seconds or _ended_at(maker) > sent.sent_at:
+        if not maker.billed_seconds or _ended_at(maker) > sent.sent_at + CLOCK_ERROR_SECONDS:
             yield f"life {sent.life} made {letter} before the result was there that it is made from"
         dies_at = link_dies_at(video_url(sent))
         if (
@@ -261,6 +262,8 @@ def codes_for(outcome: Outcome) -> Iterator[ExitCode]:
         yield ExitCode.LOST
     if State.TO_DELIVER in states:  # something else is in the place
         yield ExitCode.ATTENTION
+    if any(job.state is State.DONE and job.why for job in outcome.jobs):  # a further take came to nothing
+        yield from [ExitCode.ATTENTION, ExitCode.UNFINISHED]
     if outcome.reasons:  # an earlier version that is held, too
         yield from [ExitCode.STOPPED_BY_SERVICE, ExitCode.STOPPED_BY_BUDGET, ExitCode.ATTENTION]
         yield from [] if grave else [ExitCode.UNFINISHED]
