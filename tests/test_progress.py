@@ -13,7 +13,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from wanrun.events import Event, EventName
-from wanrun.progress import ATTENTION, LiveView, PlainLines, shortened, view_for
+from wanrun.progress import view_for
+from wanrun.progress.live import LiveView, shortened
+from wanrun.progress.plain import ATTENTION, PlainLines
 from wanrun.words import WORTH_A_LINE, line, megabytes
 
 if TYPE_CHECKING:

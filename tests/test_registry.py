@@ -126,11 +126,11 @@ def test_an_installed_plugin_is_found(install: Install) -> None:
 
 
 def test_loading_imports_nothing_heavy() -> None:
-    """No event loop, HTTP client or codec is loaded to know what is installed."""
+    """No event loop, HTTP client, codec or validator is loaded to know what is installed."""
     code = """
         import sys, wanrun.registry
         wanrun.registry.load_catalog().source("file")
-        print(sorted({"trio", "httpx", "av", "puremagic", "h11"} & set(sys.modules)))
+        print(sorted({"trio", "httpx", "av", "puremagic", "h11", "jsonschema"} & set(sys.modules)))
     """
 
     printed = subprocess.run([sys.executable, "-c", dedent(code)], capture_output=True, text=True, check=True).stdout

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from wanrun.client import Endpoint, endpoint_for
-from wanrun.emulator import Faults, load_faults, run_emulator
 from wanrun.errors import SettingsError
 from wanrun.places import DEFAULT_REGION
 from wanrun.types import Secret
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterable
 
     from wanrun.client import Client
+    from wanrun.emulator import Faults
     from wanrun.project import EmulatorOptions, Project
     from wanrun.settings import Provider
 
@@ -43,12 +43,14 @@ class Services:
         self._project = project
         self._providers = [_provider(name, project) for name in sorted(set(names))]
         self._emulator = project.setup.emulator
-        self._faults = Faults()
+        self._faults: Faults | None = None
         self._services: list[Service] = []
         if self._emulator is None:
             environ = os.environ if project.setup.environ is None else project.setup.environ
             self._services = [Service(each, endpoint_of(each), each.api_key(environ)) for each in self._providers]
         elif self._emulator.faults is not None:
+            from wanrun.emulator import load_faults  # here, since a run of the real service has no use for it
+
             self._faults = load_faults(self._emulator.faults)
 
     @asynccontextmanager
@@ -63,6 +65,8 @@ class Services:
             nursery.cancel_scope.cancel()
 
     def _emulate(self, options: EmulatorOptions) -> partial[Coroutine[Any, Any, None]]:
+        from wanrun.emulator import run_emulator
+
         return partial(
             run_emulator,
             folder=self._project.ledger_path.parent / "account",

@@ -1,14 +1,13 @@
-"""Progress of a run: drawn live at a terminal, one plain line per event elsewhere. Hears events, knows no engine."""
+"""A run drawn live at a terminal, by rich."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group
@@ -17,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from wanrun.events import EventName
+from wanrun.progress.plain import ATTENTION, STYLES
 from wanrun.streams import silence
 from wanrun.words import line
 
@@ -56,71 +56,13 @@ _ENDS = frozenset(
         EventName.WAITING,  # of one job: left for another run
     }
 )
-_STYLES = {
-    EventName.JOB_FAILED: "red",
-    EventName.DELIVERY_FAILED: "red",
-    EventName.JOB_BLOCKED: "yellow",
-    EventName.JOB_LOST: "bold red",
-    EventName.JOB_HELD: "yellow",
-    EventName.RESULT_EXPIRING: "yellow",
-    EventName.WAITING: "yellow",
-    EventName.NOTIFY_FAILED: "yellow",
-    EventName.RUN_STOPPING: "yellow",
-}
-ATTENTION = frozenset(_STYLES)  #: what a quiet run still says
 #: Lines that stay above the live display.
 _KEPT = ATTENTION | {EventName.JOB_RETRIED, EventName.JOB_UNSURE, EventName.JOB_ADOPTED}
 
 
-class View(Protocol):
-    """Shows a run while it lasts."""
-
-    def __call__(self, event: Event) -> None:
-        """Show one event."""
-
-    def __enter__(self) -> View:
-        """Begin to show."""
-        ...
-
-    def __exit__(self, *exc_info: object) -> None:
-        """Leave the screen as it should stay."""
-
-
-def view_for(
-    stream: TextIO | None = None, *, quiet: bool = False, live: bool = True, clean: Callable[[str], str] = str
-) -> View:
-    """Return the view that fits where the text goes: live at a terminal, plain lines elsewhere or if quiet.
-
-    `live` False gives plain lines everywhere; `clean` makes text fit for a terminal.
-    """
-    stream = stream or sys.stderr
-    console = Console(file=stream, highlight=False, markup=False, emoji=False)
-    if quiet or not live or not console.is_terminal or console.is_dumb_terminal:
-        return PlainLines(stream, quiet=quiet, clean=clean)
-    return LiveView(console, clean=clean)
-
-
-class PlainLines:
-    """Each event worth it as one line with the time, for logs and CI; only what needs attention if quiet."""
-
-    def __init__(self, stream: TextIO, *, quiet: bool, clean: Callable[[str], str]) -> None:
-        self._stream, self._quiet, self._clean = stream, quiet, clean
-
-    def __enter__(self) -> PlainLines:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        pass
-
-    def __call__(self, event: Event) -> None:
-        text = line(event)
-        if text is None or (self._quiet and event.name not in ATTENTION):
-            return
-        at = datetime.fromtimestamp(event.at, UTC).astimezone()
-        try:
-            print(f"{at:%H:%M:%S} {self._clean(text)}", file=self._stream, flush=True)
-        except OSError:  # nobody reads the log any more; the run goes on
-            silence(self._stream)
+def console_on(stream: TextIO) -> Console:
+    """Return a console that draws on a stream what it is given, and takes nothing in it for markup."""
+    return Console(file=stream, highlight=False, markup=False, emoji=False)
 
 
 class LiveView:
@@ -172,7 +114,7 @@ class LiveView:
             self._pause = (line(event) or "", event.at + _number(event.data["seconds"]))
             return
         if event.name in _KEPT:
-            text = Text(self._clean(line(event) or ""), style=_STYLES.get(event.name, ""))
+            text = Text(self._clean(line(event) or ""), style=STYLES.get(event.name, ""))
             self._console.print(text, soft_wrap=True)
 
     def _start(self, count: object) -> None:
