@@ -327,6 +327,19 @@ def test_a_task_that_the_service_denies_keeps_another_from_being_adopted() -> No
     assert f"but so may task {ROW.task_id}, which the service lists and tells nothing of" in decision.why
 
 
+def test_a_task_made_long_after_the_create_keeps_none_from_being_adopted() -> None:
+    """A run that died leaves a create open until the next one begins, which may be hours; its create died with it."""
+    found_later = replace(UNSURE, answered_at=UNSURE.intended_at + 3600)
+    target = sought(found_later, skew_seconds=None, settle_seconds=60, over_at=LATER)
+    made_by_then = row("t-2", created_at=UNSURE.intended_at + 3600)
+    denied = compare(made_by_then, replace(TASK, status=TaskStatus.UNKNOWN), target)
+    at_the_end = compare(row("t-3", created_at=1064.0), replace(TASK, status=TaskStatus.UNKNOWN), target)
+
+    assert candidates([made_by_then], (), target) == [made_by_then]
+    assert decide([*found(Finding.ALIKE), denied], SETTLED).step is Step.ADOPT
+    assert decide([*found(Finding.ALIKE), at_the_end], SETTLED).step is Step.HOLD
+
+
 def test_the_evidence_is_bounded_and_leads_with_what_is_likely() -> None:
     """A busy account does not fill the ledger, and a person reads the candidates that matter first."""
     many = [*found(*[Finding.OTHER] * 70), Candidate(row("it"), Finding.ALIKE, "the same prompt")]

@@ -53,7 +53,7 @@ class Candidate:
     why: str  #: one clause for people
     asks_the_same: bool = False  #: whoever made it may have asked for what our job asks for
     differs: bool = False  #: by a figure that the service may count in another way than we do
-    is_denied: bool = False  #: the list has it, and a query says that there is no such task
+    is_denied: bool = False  #: the list has it, made when the create was in the air, and a query knows no such task
 
     def to_json(self) -> dict[str, JSON]:
         """Return what the ledger keeps of it."""
@@ -78,6 +78,7 @@ class Sought:
     until_at: float
     likely_from: float  #: what was made earlier is hardly ours, but may be
     likely_until: float  #: and what was made later
+    air_until: float  #: when the create was in the air no longer, whatever became of its answer
     words: str | None  #: `words_key` of the job's prompt, empty without one; None: made by an older wanrun
     resolution: int | None  #: None: not asked for
     input_seconds: float | None = None  #: of the local video, where it can be known and counts as a whole
@@ -145,6 +146,7 @@ def sought(
         until_at=min(answered_at + skew + margin, over_at + MARGIN_SECONDS) + settle_seconds,
         likely_from=attempt.intended_at + skew - likely_margin,
         likely_until=heard_at + skew + likely_margin,
+        air_until=air_until + skew + likely_margin,
         words=words if isinstance(words, str) else None,
         resolution=resolution if isinstance(resolution, int) else None,
         input_seconds=noted_seconds if isinstance(noted_seconds, int | float) else input_seconds,
@@ -199,6 +201,10 @@ def _in_window(row: TaskRow, target: Sought) -> bool:
     return row.created_at is None or target.from_at <= row.created_at <= target.until_at
 
 
+def _was_in_the_air(row: TaskRow, target: Sought) -> bool:
+    return row.created_at is None or target.likely_from <= row.created_at <= target.air_until
+
+
 def compare(row: TaskRow, task: Task | None, target: Sought, *, own_keys: Collection[str] = ()) -> Candidate:
     """Say what a candidate is; `task` is what a query shows of it, needed once it has succeeded.
 
@@ -212,7 +218,7 @@ def compare(row: TaskRow, task: Task | None, target: Sought, *, own_keys: Collec
     if not status.terminal:
         return Candidate(row, Finding.OPEN, "it has not ended, so it does not show its prompt yet")
     if task is None or status is TaskStatus.UNKNOWN:
-        denied = status is TaskStatus.UNKNOWN
+        denied = status is TaskStatus.UNKNOWN and _was_in_the_air(row, target)
         return Candidate(row, Finding.UNCLEAR, "the service does not tell what it is", is_denied=denied)
     finding, why = _compared(row, task, target, own_keys)
     if finding is not Finding.OTHER and task.orig_prompt and _same_words(task.orig_prompt, target):
