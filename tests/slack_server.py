@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from threading import Lock, Thread
@@ -60,7 +61,7 @@ class File:
     id: str
     name: str
     length: int
-    content: bytes | None = None
+    sha256: str | None = None  #: of what was sent
     title: str = ""
     channel: str | None = None
     thread: str | None = None
@@ -152,12 +153,13 @@ class SlackServer:
         if handler.headers.get("Transfer-Encoding"):
             handler.send_error(411)
             return
-        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        length = int(handler.headers.get("Content-Length") or 0)
         call = parts.path.removeprefix("/api/") if parts.path.startswith("/api/") else parts.path.split("/")[1]
         with self._lock:
             self.calls.append(call)
             self.times.append(time.monotonic())
             scripted = self.answers.pop(0) if self.answers else None
+        body = digest_of(handler, length) if call == "upload" else handler.rfile.read(length)
         if scripted == "hang":
             time.sleep(30)
         if isinstance(scripted, str):
@@ -282,10 +284,11 @@ class SlackServer:
 
     def _take(self, path: str, body: bytes) -> tuple[int, dict[str, str], str]:
         file = self.files.get(path.rpartition("/")[2])
-        if file is None or len(body) != file.length:
+        length, _, digest = body.decode().partition(" ")
+        if file is None or int(length) != file.length:
             return 400, {}, "wrong length"
-        file.content = body
-        return 200, {}, f"OK - {len(body)}"
+        file.sha256 = digest
+        return 200, {}, f"OK - {length}"
 
     def _files_completeUploadExternal(self, arguments: dict[str, Any]) -> dict[str, Any]:  # noqa: N802  # Slack's name
         given = arguments.get("files", "[]")
@@ -295,7 +298,7 @@ class SlackServer:
         done = []
         for each in wanted:
             file = self.files.get(each["id"])
-            if file is None or file.content is None:
+            if file is None or file.sha256 is None:
                 raise Refused("file_not_found")
             file.title, file.channel = each.get("title", file.name), arguments.get("channel_id")
             done.append(_shown(file))
@@ -307,6 +310,15 @@ class SlackServer:
         shared = [file for file in self.files.values() if file.channel == arguments.get("channel")]
         most = int(arguments.get("count", 100))
         return {"files": [_shown(file) for file in reversed(shared)][:most], "paging": {"total": len(shared)}}
+
+
+def digest_of(handler: BaseHTTPRequestHandler, length: int) -> bytes:
+    """Read a body as it comes and return its length and checksum, so that no memory is needed for it."""
+    digest, left = sha256(), length
+    while left and (piece := handler.rfile.read(min(left, 1 << 16))):
+        digest.update(piece)
+        left -= len(piece)
+    return f"{length - left} {digest.hexdigest()}".encode()
 
 
 def _shown(file: File) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Self
 from wanrun import NoticeName, Secret, SinkError
 from wanrun_plugins._slack_answers import SlackRefused
 from wanrun_plugins._slack_calls import API, Calls, Pace
+from wanrun_plugins._slack_files import Sharing, seconds_for
 from wanrun_plugins._slack_words import abandoned, message, needs_people, standing
 
 if TYPE_CHECKING:
-    from wanrun import Notice, NotifyContext, SinkRef
+    from wanrun import DeliverContext, Delivery, Job, Notice, NotifyContext, Receipt, SinkRef
     from wanrun.types import JSON
 
 SPARE_SECONDS = 0.5  #: of the call's time, to say why it was not enough
@@ -27,10 +28,24 @@ UNCHANGEABLE = frozenset({DELETED, "cant_update_message", "edit_window_closed"})
 
 
 class Slack:
-    """Tells one channel; what it shares with other calls of this process is the pace."""
+    """Tells channels, and shares results there; what the calls of one process have in common is the pace."""
 
     def __init__(self) -> None:
         self._pace = Pace()
+
+    def place(self, sink: SinkRef, job: Job) -> str:
+        """Name the channel and the job; a webhook's sink has no place for files."""
+        if "channel" not in sink.options:
+            raise SinkError("a webhook takes no files; give token and channel, or name this sink in notify alone")
+        return f"slack:{sink.options['channel']}/{job.address}"
+
+    async def deliver(self, delivery: Delivery, ctx: DeliverContext) -> Receipt:
+        """Share the artifact in the channel, unless it is there already."""
+        sink = delivery.sink
+        async with Calls(self._pace, seconds_for(delivery.artifact)) as calls:
+            channel = _Channel.of(sink, calls)
+            sharing = Sharing(calls, channel.api, channel.token, channel.channel, delivery, ctx)
+            return await sharing.share(self.place(sink, delivery.job))
 
     async def notify(self, notice: Notice, ctx: NotifyContext) -> None:
         """Say what a notice says, as far as the sink's options go."""

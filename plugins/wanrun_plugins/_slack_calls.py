@@ -89,7 +89,7 @@ class Calls:
     async def post(self, webhook: Secret, message: Mapping[str, JSON]) -> None:
         """Post a message to a webhook."""
         url = _checked(webhook.reveal().strip(), WEBHOOK_HOSTS, "the webhook is no address of Slack's")
-        response = await self._patiently(lambda: self._json(url, message), channel=webhook)
+        response = await self._patiently(lambda: self._json(url, message), webhook)
         if response.status_code != httpx.codes.OK:
             raise refusal("the webhook", response.status_code, response.text.strip())
 
@@ -97,18 +97,21 @@ class Calls:
         """Call a method of the Web API that puts something into a channel, when it is its turn."""
         url, headers = _method(api, method), _authorized(token)
         channel = (token, message["channel"])
-        return self._answer(method, await self._patiently(lambda: self._json(url, message, headers), channel=channel))
+        return self._answer(method, await self._patiently(lambda: self._json(url, message, headers), channel))
 
-    async def ask(self, method: str, api: str, token: Secret, arguments: Mapping[str, str]) -> dict[str, Any]:
-        """Call another method of the Web API; those of files take forms only."""
+    async def ask(
+        self, method: str, api: str, token: Secret, arguments: Mapping[str, str], *, channel: Hashable = None
+    ) -> dict[str, Any]:
+        """Call a method of files, which take forms only; when it is its turn, if it shows something in a channel."""
         url, headers = _method(api, method), {**_authorized(token), "Content-Type": FORM}
         content = urlencode(arguments).encode()
-        return self._answer(method, await self._patiently(lambda: self._request(url, headers=headers, content=content)))
+        response = await self._patiently(lambda: self._request(url, headers=headers, content=content), channel)
+        return self._answer(method, response)
 
-    async def upload(self, url: str, make: Callable[[], Pieces], size: int, mime: str) -> None:
+    async def upload(self, url: str, make: Callable[[], Pieces], size: int) -> None:
         """Send a file to the address that Slack gave for it."""
         checked = _checked(url, UPLOAD_HOSTS, "Slack gave an address for the file that is none of its own")
-        headers = {"Content-Type": mime, "Content-Length": str(size)}
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         response = await self._patiently(lambda: self._request(checked, headers=headers, content=make()))
         if response.status_code != httpx.codes.OK:
             raise refusal("the file", response.status_code, "")

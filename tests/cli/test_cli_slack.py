@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -130,6 +131,41 @@ def test_a_kill_at_any_call_leaves_one_message_too_many_at_most(
     assert len(slack.messages) <= 3
     said_end = [message for message in slack.messages if "✅ emulator: batch: 1 done" in message.words]
     assert 1 <= len(said_end) <= 2
+
+
+CALLS = ["files.list", "files.getUploadURLExternal", "upload", "files.completeUploadExternal"]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_kill_at_any_step_of_a_file_shares_it_once(project: Project, slack: SlackServer, call: str) -> None:
+    """The next run finds what was shared, and shares what was not; nothing is paid again."""
+    text = (project.folder / project.spec("one")).read_text().replace("jobs:\n", f"  team: {by_token(slack)}\njobs:\n")
+    batch = project.write("batch.yaml", text)
+    with project.emulator("--speed", "100000") as url:
+        child = project.start(batch, "--base-url", url)
+        die_at(slack, child, call)
+        killed = child.end()
+        slack.heard = lambda call: None
+        after = [project.process(batch, "--base-url", url) for _ in range(2)]
+        tasks = project.statement(url)["tasks"]
+
+    assert killed.exit_code == -9, killed
+    assert [said.exit_code for said in after] == [0, 0], after
+    (shared,) = [file for file in slack.files.values() if file.channel == CHANNEL]
+    content = (project.folder / "out" / "one.mp4").read_bytes()
+    assert (shared.sha256, shared.title) == (sha256(content).hexdigest(), "batch/one")
+    assert len(tasks) == 1
+    assert f"slack:{CHANNEL}/batch/one" in after[0].all + project.process("status", "--format", "json").all
+
+
+def test_a_webhook_takes_no_files(project: Project) -> None:
+    """That is said before anything is paid, with what to do."""
+    text = (project.folder / project.spec("one")).read_text().replace("jobs:\n", f"  team: {WEBHOOK}\njobs:\n")
+
+    said = project.wanrun("validate", project.write("batch.yaml", text))
+
+    assert said.exit_code == 2, said
+    assert "sinks.team: a webhook takes no files; give token and channel, or name this sink in notify" in said.stderr
 
 
 def test_no_secret_is_anywhere(project: Project, slack: SlackServer) -> None:
