@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from wanrun import NoticeName, Secret, SinkError
 from wanrun_plugins._slack_answers import SlackRefused
-from wanrun_plugins._slack_calls import API, Calls, Pace
+from wanrun_plugins._slack_calls import API, Calls
 from wanrun_plugins._slack_files import Sharing, seconds_for
 from wanrun_plugins._slack_words import abandoned, message, needs_people, standing
 
 if TYPE_CHECKING:
-    from wanrun import DeliverContext, Delivery, Job, Notice, NotifyContext, Receipt, SinkRef
+    from wanrun import DeliverContext, Delivery, Notice, NotifyContext, Receipt, SinkRef
     from wanrun.types import JSON
+    from wanrun_plugins._slack_pace import Pace
 
 SPARE_SECONDS = 0.5  #: of the call's time, to say why it was not enough
 DELETED = "message_not_found"
@@ -27,35 +28,20 @@ DELETED = "message_not_found"
 UNCHANGEABLE = frozenset({DELETED, "cant_update_message", "edit_window_closed"})
 
 
-class Slack:
-    """Tells channels, and shares results there; what the calls of one process have in common is the pace."""
+async def tell(notice: Notice, ctx: NotifyContext, pace: Pace) -> None:
+    """Say what a notice says, as far as the sink's options go."""
+    async with Calls(pace, ctx.seconds - SPARE_SECONDS) as calls:
+        if not isinstance(webhook := notice.sink.options.get("webhook"), Secret):
+            await _Channel.of(notice.sink, calls).tell(notice, ctx)
+        elif notice.names != (NoticeName.RUN_PROGRESS,):  # a webhook cannot change what it has said
+            await calls.post(webhook, message(notice))
 
-    def __init__(self) -> None:
-        self._pace = Pace()
 
-    def place(self, sink: SinkRef, job: Job) -> str:
-        """Name the channel and the job; a webhook's sink has no place for files."""
-        if "channel" not in sink.options:
-            raise SinkError("a webhook takes no files; give token and channel, or name this sink in notify alone")
-        return f"slack:{sink.options['channel']}/{job.address}"
-
-    async def deliver(self, delivery: Delivery, ctx: DeliverContext) -> Receipt:
-        """Share the artifact in the channel, unless it is there already."""
-        sink = delivery.sink
-        async with Calls(self._pace, seconds_for(delivery.artifact)) as calls:
-            channel = _Channel.of(sink, calls)
-            sharing = Sharing(calls, channel.api, channel.token, channel.channel, delivery, ctx)
-            return await sharing.share(self.place(sink, delivery.job))
-
-    async def notify(self, notice: Notice, ctx: NotifyContext) -> None:
-        """Say what a notice says, as far as the sink's options go."""
-        options = notice.sink.options
-        async with Calls(self._pace, ctx.seconds - SPARE_SECONDS) as calls:
-            if isinstance(webhook := options.get("webhook"), Secret):
-                if notice.names != (NoticeName.RUN_PROGRESS,):  # a webhook cannot change what it has said
-                    await calls.post(webhook, message(notice))
-            else:
-                await _Channel.of(notice.sink, calls).tell(notice, ctx)
+async def share(delivery: Delivery, ctx: DeliverContext, pace: Pace, *, place: str) -> Receipt:
+    """Share an artifact in a channel, unless it is there already."""
+    async with Calls(pace, seconds_for(delivery.artifact)) as calls:
+        channel = _Channel.of(delivery.sink, calls)
+        return await Sharing(calls, channel.api, channel.token, channel.channel, delivery, ctx).share(place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ import re
 import time
 from dataclasses import dataclass, field
 from functools import cache
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
@@ -23,6 +22,7 @@ from wanrun.client.endpoint import LOOPBACK_HOSTS, LOOPBACK_PATTERNS, web_url
 from wanrun.client.reading import read_answer, retry_after_seconds
 from wanrun.client.sending import Http
 from wanrun_plugins._slack_answers import answer_of, refusal
+from wanrun_plugins._slack_pace import MESSAGE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -31,41 +31,20 @@ if TYPE_CHECKING:
     from wanrun import Secret
     from wanrun.client.sending import Pieces
     from wanrun.types import JSON
+    from wanrun_plugins._slack_pace import Pace
 
 API = "https://slack.com/api/"
 API_HOSTS = frozenset({"slack.com", "slack-gov.com"})
 WEBHOOK_HOSTS = frozenset({"hooks.slack.com", "hooks.slack-gov.com"})
 UPLOAD_HOSTS = frozenset({"files.slack.com", "files.slack-gov.com"})
 
-MESSAGE_SECONDS = 1.05  #: from one message to the next in a channel: Slack takes one a second
 RECONNECT_SECONDS = 1.0
 TOO_MANY = 429
+#: Slack looks for no names in the text, which for a change it would otherwise.
+_NOTHING_PARSED: Mapping[str, JSON] = {"parse": "none", "link_names": False}
 FORM = "application/x-www-form-urlencoded"
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-
-
-class Pace:
-    """At most one message a second to each channel, from whichever thread."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._free_at: dict[Hashable, float] = {}  # on the clock that all threads share
-
-    def take_turn(self, channel: Hashable) -> float:
-        """Take the turn of a channel if it is free, and return 0; else the seconds after which to ask again."""
-        with self._lock:
-            now = time.monotonic()
-            wait = self._free_at.get(channel, -math.inf) - now
-            if wait > 0:
-                return wait
-            self._free_at[channel] = now + MESSAGE_SECONDS
-        return 0
-
-    def answered(self, channel: Hashable) -> None:
-        """Count the second from Slack's answer on, since what is late on its way comes closer to what follows."""
-        with self._lock:
-            self._free_at[channel] = time.monotonic() + MESSAGE_SECONDS
 
 
 @dataclass
@@ -96,16 +75,17 @@ class Calls:
     async def say(self, method: str, api: str, token: Secret, message: Mapping[str, JSON]) -> dict[str, Any]:
         """Call a method of the Web API that puts something into a channel, when it is its turn."""
         url, headers = _method(api, method), _authorized(token)
-        channel = (token, message["channel"])
-        return self._answer(method, await self._patiently(lambda: self._json(url, message, headers), channel))
+        body = {**_NOTHING_PARSED, **message}
+        turn = (method, token, message["channel"])  # Slack counts what is changed and what is posted apart
+        return self._answer(method, await self._patiently(lambda: self._json(url, body, headers), turn))
 
     async def ask(
-        self, method: str, api: str, token: Secret, arguments: Mapping[str, str], *, channel: Hashable = None
+        self, method: str, api: str, token: Secret, arguments: Mapping[str, str], *, turn: Hashable = None
     ) -> dict[str, Any]:
         """Call a method of files, which take forms only; when it is its turn, if it shows something in a channel."""
         url, headers = _method(api, method), {**_authorized(token), "Content-Type": FORM}
         content = urlencode(arguments).encode()
-        response = await self._patiently(lambda: self._request(url, headers=headers, content=content), channel)
+        response = await self._patiently(lambda: self._request(url, headers=headers, content=content), turn)
         return self._answer(method, response)
 
     async def upload(self, url: str, make: Callable[[], Pieces], size: int) -> None:
@@ -131,13 +111,13 @@ class Calls:
     def _request(self, url: httpx.URL, *, headers: Mapping[str, str], content: bytes | Pieces) -> httpx.Request:
         return self._http.request("POST", url, headers={**headers, "Accept-Encoding": "identity"}, content=content)
 
-    async def _patiently(self, make: Callable[[], httpx.Request], channel: Hashable = None) -> httpx.Response:
-        """Send a request when its channel's turn has come, and again when Slack says that it is to come later."""
+    async def _patiently(self, make: Callable[[], httpx.Request], turn: Hashable = None) -> httpx.Response:
+        """Send a request when its turn has come, if it has to wait for one; again when Slack wants it later."""
         while True:
-            while channel is not None and (seconds := self.pace.take_turn(channel)):
+            while turn is not None and (seconds := self.pace.take_turn(turn)):
                 await self._wait(seconds, "others have just said something in this channel, which")
             response = await self._reach(make)
-            self.pace.answered(channel)
+            self.pace.answered(turn)
             if response.status_code != TOO_MANY:
                 return response
             await self._wait(_retry_after(response), "Slack has been told too much at once (429), and")

@@ -24,6 +24,7 @@ START_SECONDS = 60
 MIN_BYTES_PER_SECOND = 64 * 1024
 LISTED = 200  #: of the latest files of a channel, among which one is looked for
 NAME_CHARACTERS = 150
+_LIST, _BEGIN, _SHARE = "files.list", "files.getUploadURLExternal", "files.completeUploadExternal"
 
 
 def seconds_for(artifact: Artifact) -> float:
@@ -59,7 +60,7 @@ class Sharing:
     async def _find(self) -> dict[str, Any] | None:
         """Return the file that a run has shared which died then; None if there is none, or the app may not look."""
         try:
-            answer = await self._ask("files.list", channel=self.channel, count=str(LISTED))
+            answer = await self._ask(_LIST, channel=self.channel, count=str(LISTED))
         except SlackRefused as exc:
             if exc.code != "missing_scope":
                 raise
@@ -75,7 +76,7 @@ class Sharing:
         )
 
     async def _send(self, artifact: Artifact) -> dict[str, Any]:
-        given = await self._ask("files.getUploadURLExternal", filename=self._name, length=str(artifact.bytes))
+        given = await self._ask(_BEGIN, filename=self._name, length=str(artifact.bytes))
         url, file = given.get("upload_url"), given.get("file_id")
         if not isinstance(url, str) or not isinstance(file, str):
             raise SinkError("Slack gave no address for the file")
@@ -89,9 +90,8 @@ class Sharing:
             raise SinkError(f"{artifact.path}: {exc.strerror}") from exc
         files = json.dumps([{"id": file, "title": self.delivery.job.address}])
         arguments = {"files": files, "channel_id": self.channel}
-        answer = await self.calls.ask(
-            "files.completeUploadExternal", self.api, self.token, arguments, channel=(self.token, self.channel)
-        )
+        turn = ("chat.postMessage", self.token, self.channel)  # it is a message in the channel, too
+        answer = await self.calls.ask(_SHARE, self.api, self.token, arguments, turn=turn)
         shared = answer.get("files")
         return {"id": file} | (shared[0] if isinstance(shared, list) and shared and isinstance(shared[0], dict) else {})
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -219,6 +221,16 @@ def test_a_mistake_is_said_at_its_line(project: Project, options: str, words: st
 
     assert said.exit_code == 2, said
     assert words in said.stderr, said
+
+
+def test_checking_a_spec_loads_nothing_that_speaks_to_the_network(project: Project) -> None:
+    """It would take longer than the check."""
+    spec(project, "one", team=WEBHOOK, events="run_finished")
+    code = "import sys; from wanrun import api; api.load(['batch.yaml']); print({'httpx', 'trio'} & set(sys.modules))"
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=project.folder, capture_output=True, text=True, check=False)
+
+    assert done.stdout == "set()\n", done
 
 
 def test_a_host_that_is_not_allowed_is_refused(project: Project) -> None:
