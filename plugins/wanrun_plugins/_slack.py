@@ -84,14 +84,15 @@ class _Channel:
 
     async def tell(self, notice: Notice, ctx: NotifyContext) -> None:
         """Bring the run's board up to date, then say what is more than that; the first may be done twice unseen."""
-        board = await self._board(notice, ctx)
+        board, has_news = await self._board(notice, ctx), _has_news(notice)
         if board is None and _begins_board(notice):
             board = await self._new_board(notice)
         elif board is not None and notice.counts and not board.is_over:
-            board = await self._change(board, standing(notice), is_over=notice.exit_code is not None)
+            text, is_over = standing(notice), notice.exit_code is not None
+            board = await self._change(board, text, is_over=is_over, or_else_fail=not has_news)
         if board is not None:
             ctx.remember(board.written())
-        if notice.jobs or notice.reasons or NoticeName.RUN_FINISHED in notice.names:
+        if has_news:
             thread = {"thread_ts": board.ts, "reply_broadcast": needs_people(notice)} if board and board.ts else {}
             await self._say(message(notice) | thread)
 
@@ -101,8 +102,8 @@ class _Channel:
         if board is None or board.run == notice.run:
             return board
         if notice.counts and not board.is_over:
-            board = await self._change(board, abandoned(board.run, notice), is_over=True)
-            ctx.remember(board.written())
+            board = await self._change(board, abandoned(board.run, notice), is_over=True, or_else_fail=False)
+            ctx.remember(replace(board, is_over=True).written())
         return None
 
     async def _new_board(self, notice: Notice) -> _Board:
@@ -112,18 +113,27 @@ class _Channel:
             raise SinkError("Slack has taken a message, and does not say which it is")
         return _Board(notice.run, channel, ts)
 
-    async def _change(self, board: _Board, text: dict[str, JSON], *, is_over: bool) -> _Board:
-        """Change a board, and return it as it is now; one that can no longer be changed is left as it stands."""
+    async def _change(self, board: _Board, text: dict[str, JSON], *, is_over: bool, or_else_fail: bool) -> _Board:
+        """Change a board, and return it as it is now; one that can no longer be changed is left as it stands.
+
+        Whatever else Slack has against it is an error only where nothing more important waits to be said.
+        """
         try:
             await self.calls.say("chat.update", self.api, self.token, {"channel": board.channel, "ts": board.ts} | text)
         except SlackRefused as exc:
-            if exc.code not in UNCHANGEABLE:
+            if exc.code in UNCHANGEABLE:
+                return replace(board, is_over=True, ts="" if exc.code == DELETED else board.ts)
+            if or_else_fail:
                 raise
-            return replace(board, is_over=True, ts="" if exc.code == DELETED else board.ts)
+            return board
         return replace(board, is_over=is_over)
 
     async def _say(self, text: dict[str, Any]) -> dict[str, Any]:
         return await self.calls.say("chat.postMessage", self.api, self.token, {"channel": self.channel} | text)
+
+
+def _has_news(notice: Notice) -> bool:
+    return bool(notice.jobs or notice.reasons) or NoticeName.RUN_FINISHED in notice.names
 
 
 def _begins_board(notice: Notice) -> bool:

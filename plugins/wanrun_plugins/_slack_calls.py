@@ -132,7 +132,9 @@ class Calls:
         try:
             return await self._send(make())
         except _NotSentError:
-            await trio.sleep(RECONNECT_SECONDS)
+            if trio.current_time() + RECONNECT_SECONDS >= self._until:
+                raise
+        await trio.sleep(RECONNECT_SECONDS)
         return await self._send(make())
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
@@ -186,4 +188,4 @@ def _checked(address: str, hosts: frozenset[str], wrong: str) -> httpx.URL:
 
 def _retry_after(response: httpx.Response) -> float:
     asked = retry_after_seconds(response.headers.get("Retry-After"), now=time.time())
-    return MESSAGE_SECONDS if asked is None else asked
+    return max(MESSAGE_SECONDS, asked or 0)

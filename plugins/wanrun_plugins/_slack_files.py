@@ -54,8 +54,13 @@ class Sharing:
 
     @property
     def _name(self) -> str:
-        artifact, job = self.delivery.artifact, self.delivery.job
-        return f"{f'{job.spec}-{job.id}'[:NAME_CHARACTERS]}-{artifact.sha256[:16]}{artifact.suffix}"
+        job = self.delivery.job
+        return f"{job.spec}-{job.id}"[:NAME_CHARACTERS] + self._mark
+
+    @property
+    def _mark(self) -> str:
+        """How the names of files with these bytes end, whatever Slack makes of the rest."""
+        return f"-{self.delivery.artifact.sha256[:16]}{self.delivery.artifact.suffix}"
 
     async def _find(self) -> dict[str, Any] | None:
         """Return the file that a run has shared which died then; None if there is none, or the app may not look."""
@@ -70,10 +75,10 @@ class Sharing:
         return found[0] if found else None
 
     def _is_ours(self, file: object) -> bool:
-        return isinstance(file, dict) and (file.get("name"), file.get("size")) == (
-            self._name,
-            self.delivery.artifact.bytes,
-        )
+        ours = {"title": self.delivery.job.address, "size": self.delivery.artifact.bytes}
+        if not isinstance(file, dict) or not ours.items() <= file.items():
+            return False
+        return str(file.get("name", "")).endswith(self._mark)
 
     async def _send(self, artifact: Artifact) -> dict[str, Any]:
         given = await self._ask(_BEGIN, filename=self._name, length=str(artifact.bytes))

@@ -230,6 +230,31 @@ async def test_a_message_that_can_no_longer_be_changed_is_left(slack: SlackServe
     assert end.thread == (board.ts if threaded else None)
 
 
+async def test_news_are_told_though_the_board_cannot_be_changed_for_now(slack: SlackServer) -> None:
+    """What people have to know is worth more; a mere change that fails is said, and tried again."""
+    sink, fault = by_token(slack), (200, {}, '{"ok": false, "error": "fatal_error"}')
+    lent = await tell(notice(sink, "run_started", counts=stand(new=2)))
+    slack.answers = [fault, fault]
+    with pytest.raises(SinkError, match="fatal_error"):
+        await tell(notice(sink, "run_progress", counts=stand(done=1, new=1)), lent)
+    await tell(notice(sink, "run_stopping", "job_failed", counts=stand(failed=2), jobs=(job("job_failed"),)), lent)
+    await tell(notice(sink, "run_progress", counts=stand(done=2)), lent)
+
+    board, news = slack.messages
+    assert (len(board.edits), news.thread) == (1, board.ts)
+
+
+async def test_a_dead_run_s_message_that_cannot_be_ended_stops_nothing(slack: SlackServer) -> None:
+    """It is tried once."""
+    sink = by_token(slack)
+    lent = await tell(notice(sink, "run_started", counts=stand(new=2)))
+    slack.answers = [(200, {}, '{"ok": false, "error": "fatal_error"}')]
+    for _ in range(2):
+        await tell(notice(sink, "run_finished", run="run-2", counts=stand(done=2), exit_code=0), lent)
+
+    assert slack.calls == ["chat.postMessage", "chat.update", "chat.postMessage", "chat.postMessage"]
+
+
 async def test_a_memory_that_is_none_of_its_own_is_nothing(slack: SlackServer) -> None:
     """As of another version."""
     for odd in ("", "x", "[]", '{"run": 1}', "null"):
@@ -263,6 +288,17 @@ async def test_slack_s_own_wish_to_wait_is_followed(slack: SlackServer) -> None:
 
     assert slack.times[1] - slack.times[0] >= 2
     assert len(slack.messages) == 1
+
+
+@pytest.mark.slow
+async def test_a_wish_for_no_wait_at_all_is_no_invitation(slack: SlackServer) -> None:
+    """A server that says 429 again and again is asked about once a second."""
+    slack.answers = [(429, {"Retry-After": "0"}, "")] * 20
+
+    with pytest.raises(SinkError, match="429"):
+        await tell(notice(by_webhook(slack), "run_finished", exit_code=0), Lent(seconds=3))
+
+    assert len(slack.calls) <= 3
 
 
 async def test_a_wish_that_does_not_fit_the_time_is_an_error(slack: SlackServer) -> None:
