@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cli_parts import FAST
+from cli_parts import FAST, wait_until
 
 from slack_server import CHANNEL, TOKEN, WEBHOOK_CHANNEL, WEBHOOK_PATH, SlackServer
 
@@ -133,6 +133,23 @@ def test_a_kill_at_any_call_leaves_one_message_too_many_at_most(
     assert len(slack.messages) <= 3
     said_end = [message for message in slack.messages if "✅ emulator: batch: 1 done" in message.words]
     assert 1 <= len(said_end) <= 2
+    still_running = [message for message in slack.messages if "Running" in message.words]
+    assert len(still_running) == (call == "chat.postMessage" and nth == 1)  # nobody knows which message that was
+
+
+def test_a_run_that_is_interrupted_says_so_before_it_leaves(project: Project, slack: SlackServer) -> None:
+    """Its message no longer says that it runs."""
+    batch = spec(project, "one", team=by_token(slack), events="run_started, run_progress, run_finished")
+    with project.emulator("--speed", "2") as url:
+        child = project.start(batch, "--base-url", url)
+        wait_until(lambda: bool(slack.messages))
+        child.signal(signal.SIGINT)
+        interrupted = child.end()
+
+    assert interrupted.exit_code == 130, interrupted
+    first, end = slack.messages
+    assert first.words.splitlines()[:3] == ["⚠️ emulator: Ended: batch", "░" * 20 + " 0 of 1 done", "1 in flight"]
+    assert "interrupted" in end.words
 
 
 CALLS = ["files.list", "files.getUploadURLExternal", "upload", "files.completeUploadExternal"]
