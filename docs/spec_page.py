@@ -53,7 +53,7 @@ def spec_page() -> str:
     for sort, kinds in (("Source", catalog.sources), ("Sink", catalog.sinks)):
         for name, kind in kinds.items():
             short = f"Short: `{name}: {kind.short.upper()}`.\n" if kind.short else ""
-            parts += [f"## {sort} `{name}`\n", short, "\n".join(_options(kind.options)), ""]
+            parts += [f"## {sort} `{name}`\n", *([short] if short else []), "\n".join(_options(kind.options)), ""]
     return "\n".join(parts).rstrip() + "\n"
 
 

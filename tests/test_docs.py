@@ -20,6 +20,7 @@ from wanrun.settings import Limits, Provider, load_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SLACK = (ROOT / "docs" / "slack.md").read_text(encoding="utf-8")
 YAML_BLOCKS = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 LINK = "https://example.com/a.mp4"
 TOML_BLOCKS = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
@@ -52,6 +53,15 @@ def test_every_spec_in_readme_is_valid(project: Path, number: int) -> None:
     batch = api.load([spec], api.Setup(folder=project))
 
     assert batch.jobs
+
+
+@pytest.mark.parametrize("text", re.findall(r"```yaml\n(.*?)```", SLACK, re.DOTALL))
+def test_every_spec_of_the_page_on_slack_is_valid(project: Path, text: str) -> None:
+    """A reader can copy it."""
+    spec = project / "copied.yaml"
+    spec.write_text(text, encoding="utf-8")
+
+    assert api.load([spec], api.Setup(folder=project)).jobs
 
 
 @pytest.mark.parametrize("spec", sorted((ROOT / "specs").glob("*.yaml")), ids=lambda path: path.name)

@@ -88,7 +88,7 @@ def test_the_built_in_plugins_come_by_entry_points() -> None:
     catalog = load_catalog()
 
     assert list(catalog.sources) == ["file", "http", "job", "url"]
-    assert list(catalog.sinks) == ["folder"]
+    assert list(catalog.sinks) == ["folder", "slack"]
     assert list(catalog.models) == ["wan2.7-videoedit"]
     assert catalog.observers() == []
 

@@ -143,6 +143,19 @@ class NotifyContext(Protocol):
         """What the call may take; then it is given up and counts as failed."""
         ...
 
+    @property
+    def remembered(self) -> str | None:
+        """What was remembered last for this destination, by this run or an earlier one; None: nothing yet."""
+        ...
+
+    def remember(self, text: str) -> None:
+        """Keep a short text for the notices that follow, such as the id of a message that they are to change.
+
+        It is in the ledger once `notify` has returned or failed, and may be lost if the process dies before. It is no
+        place for secrets.
+        """
+        ...
+
     async def to_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking function outside the event loop and return what it returns."""
         ...
@@ -215,7 +228,8 @@ def wanrun_sinks() -> Mapping[str, SinkKind]:
     What a kind builds has `place` and `deliver` (a `Sink`, which jobs name in `sinks`), or `notify` (a `Notifier`,
     which a spec names in `notify`), or all three. A notifier hears of what has happened since it heard last: trouble
     within minutes, all the rest at the end of the run, and of each fact once, over all runs, unless a run dies in
-    between. Its failure is a note and an event, and what it was to be told goes with the next message.
+    between. Its failure is a note and an event, and what it was to be told goes with the next message. Only
+    `run_progress` comes again and again: it is for those that change what they have said.
     """
     raise NotImplementedError
 

@@ -17,6 +17,7 @@ class NoticeName(StrEnum):
     """What a spec can ask to be told of; `schemas/spec.schema.json` describes each, and a name is never reused."""
 
     RUN_STARTED = "run_started"  #: the run has done its first thing that lasts
+    RUN_PROGRESS = "run_progress"  #: how the jobs stand has changed; told often, for who can change what was said
     RUN_STOPPING = "run_stopping"  #: nothing more is submitted
     BUDGET_REACHED = "budget_reached"  #: as `run_stopping`, because of a budget
     RUN_FINISHED = "run_finished"
@@ -56,7 +57,7 @@ class Notice:
     specs: tuple[str, ...]  #: names of the specs that it is about
     account: str | None = None  #: where the jobs are: `service`, or `emulator:ID`; None: nobody has answered yet
     jobs: tuple[NoticeJob, ...] = ()  #: every job that something has happened to, in that order; may be thousands
-    counts: Mapping[State, int] = field(default_factory=dict)  #: jobs by state, when a run starts and when it ends
+    counts: Mapping[State, int] = field(default_factory=dict)  #: jobs by state, in notices of the run itself
     cost: Mapping[str, Decimal] = field(default_factory=dict)  #: of what this run has submitted so far, by currency
     reserved: Mapping[str, Decimal] = field(default_factory=dict)  #: what that may cost besides, at most, by currency
     reasons: tuple[str, ...] = ()  #: why the run submits nothing more, if so

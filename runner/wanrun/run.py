@@ -187,7 +187,8 @@ class Run:
             await ask_first(question, self.confirm)
 
     def _work(self, plan: Plan, batch: Batch, ledger: Ledger, stop: Stop) -> Work:
-        news = News(listeners_of(batch.specs, self.project))
+        states = {planned.job.address: planned.state for planned in plan.jobs}
+        news = News(listeners_of(batch.specs, self.project), states)
         news.begin(ledger)
         audience = Audience(
             [self._count, self.observe, news.hear], self.project.catalog.observers(), say=self._notes.append

@@ -124,3 +124,15 @@ def test_a_stop_is_known_until_a_run_is_not_stopped(book: Book, code: int) -> No
         assert (ledger.stopped("a"), ledger.stopped("b")) == ({code}, set())
         ledger.note_stop("a", ["spring", "autumn"], None)
         assert ledger.stopped("a") == set()
+
+
+def test_what_a_notifier_remembers_is_there_in_another_process(book: Book) -> None:
+    """For each destination the last of it; the ledger's own facts are not among that."""
+    with book.open() as ledger:
+        assert ledger.remembered("a") is None
+        ledger.remember("a", "first")
+        ledger.remember("a", "second")
+        ledger.remember("account", "nobody's")
+    with book.open() as ledger:
+        assert [ledger.remembered(name) for name in ("a", "b", "account")] == ["second", None, "nobody's"]
+        assert ledger.account is None

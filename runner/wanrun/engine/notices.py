@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 JOBS_SHOWN = 10  #: of one event in a notice's text; `Notice.jobs` holds all
 SPECS_SHOWN = 3  #: in its title
-RUN_EVENTS = (NoticeName.RUN_STARTED, NoticeName.RUN_STOPPING, NoticeName.BUDGET_REACHED, NoticeName.RUN_FINISHED)
+RUN_EVENTS = (
+    NoticeName.RUN_STARTED,
+    NoticeName.RUN_PROGRESS,
+    NoticeName.RUN_STOPPING,
+    NoticeName.BUDGET_REACHED,
+    NoticeName.RUN_FINISHED,
+)
 
 #: Events of jobs in the order in which a person wants to read them, each with how a title counts it.
 _COUNTED = {
@@ -125,7 +131,11 @@ def _headline(facts: Facts) -> str:
         return f"a run has begun: {begun}" if not counts else f"a run has begun, {counts}"
     if facts.reasons:
         return f"nothing more is submitted{f', {counts}' if counts else ''}"
-    return f"{counts}, and the run goes on" if facts.exit_code is None else counts
+    if facts.exit_code is not None:
+        return counts
+    if NoticeName.RUN_PROGRESS in facts.names:
+        counts = ", ".join(f"{count} {state}" for state, count in facts.counts.items())
+    return f"{counts}, and the run goes on"
 
 
 def _lines(facts: Facts) -> Iterator[str]:

@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 CALL_SECONDS = 10  #: that a notifier may take for one notice
 SPARE_SECONDS = 1  #: after which one that does not let itself be cancelled is left to itself
+MEMORY_CHARACTERS = 4000  #: that a notifier may have remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,18 @@ class End:
         return int(self.exit_code) if self.exit_code in GRAVE else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Context:
     """What a notifier is lent: `hookspecs.NotifyContext`."""
 
     world: World
+    remembered: str | None
     seconds: float = CALL_SECONDS
+
+    def remember(self, text: str) -> None:
+        if len(text) > MEMORY_CHARACTERS:
+            raise SinkError(f"it wants {len(text)} characters to be remembered; {MEMORY_CHARACTERS} are kept at most")
+        self.remembered = redacted(text)
 
     async def to_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.world.to_thread(function, *args, **kwargs)
@@ -66,6 +73,8 @@ async def tell_meanwhile(work: Work) -> None:
     async with trio.open_nursery() as nursery:
         for listener in work.news.listeners:
             nursery.start_soon(_tell_one_meanwhile, work, listener)
+            if listener.wanted(NoticeName.RUN_PROGRESS):
+                nursery.start_soon(_keep_one_shown, work, listener)
         await trio.sleep_forever()
 
 
@@ -82,8 +91,44 @@ async def tell_at_the_end(work: Work, end: End) -> None:
             nursery.start_soon(_tell, work, listener, end)
 
 
+async def _keep_one_shown(work: Work, listener: Listener) -> None:
+    while True:
+        await listener.wait_until_moved()
+        async with listener.turn:
+            await _show(work, listener)
+
+
+async def _show(work: Work, listener: Listener) -> None:
+    """Send one destination how the jobs stand, if that is not what it has been shown last; nothing else is told."""
+    facts = Facts(
+        run=work.run,
+        at=work.world.now(),
+        names=frozenset({NoticeName.RUN_PROGRESS}),
+        specs=tuple(listener.wants),
+        happened=(),
+        counts=counted(work.news.states(listener)),
+        spent=_spent(work, listener),
+        account=work.ledger.account,
+    )
+    if facts.counts == listener.shown:
+        return
+    try:
+        await _send(work, listener, facts)
+    except WanrunError as exc:
+        if listener.note is None:  # of failures in a row the first is enough
+            _untold(work, listener, facts, exc)
+    else:
+        listener.note, listener.shown = None, facts.counts
+    _keep_memory(work, listener)
+
+
 async def _tell(work: Work, listener: Listener, end: End | None = None) -> None:
     """Send one destination what it has not been told, if there is anything that it wants to know."""
+    async with listener.turn:
+        await _tell_in_turn(work, listener, end)
+
+
+async def _tell_in_turn(work: Work, listener: Listener, end: End | None) -> None:
     work.ledger.flush()  # what is told is on disk
     until = work.ledger.last_event()
     facts = _facts(work, listener, end, until)
@@ -97,17 +142,27 @@ async def _tell(work: Work, listener: Listener, end: End | None = None) -> None:
         rehearsed = await _send(work, listener, facts)
     except WanrunError as exc:
         _untold(work, listener, facts, exc)
+        _keep_memory(work, listener)
         return
     listener.is_told_of_start |= NoticeName.RUN_STARTED in facts.names
     listener.reasons_told = max(listener.reasons_told, len(facts.reasons))
+    listener.shown = facts.counts or listener.shown
     listener.note = None
     title = make_notice(facts, listener.sink).title
     if rehearsed:
         listener.note = f"rehearsal: the sink {listener.sink.name} would have been told: {title}"
     with work.ledger.transaction():
+        _keep_memory(work, listener)
         _record(work, listener, until, end)
         names = [name.value for name in NoticeName if name in facts.names]
         work.emit(EventName.NOTIFIED, sink=listener.sink.name, events=[*names], message=title, rehearsed=rehearsed)
+
+
+def _keep_memory(work: Work, listener: Listener) -> None:
+    """Write what the notifier wants to know again; nothing if that is there already."""
+    if listener.remembered is not None and listener.remembered != listener.kept:
+        work.ledger.remember(listener.digest, listener.remembered)
+        listener.kept = listener.remembered
 
 
 def _record(work: Work, listener: Listener, until: int, end: End | None) -> None:
@@ -169,6 +224,7 @@ def _run_events(work: Work, listener: Listener, end: End | None) -> list[NoticeN
     new = reasons[listener.reasons_told :]
     due = {
         NoticeName.RUN_STARTED: listener.changed and not listener.is_told_of_start,
+        NoticeName.RUN_PROGRESS: listener.changed and end is not None,
         NoticeName.RUN_STOPPING: bool(new),
         NoticeName.BUDGET_REACHED: any(reason.exit_code is ExitCode.STOPPED_BY_BUDGET for reason in new),
         NoticeName.RUN_FINISHED: end is not None,
@@ -178,13 +234,11 @@ def _run_events(work: Work, listener: Listener, end: End | None) -> list[NoticeN
 
 def _counts(work: Work, listener: Listener, end: End | None) -> dict[State, int]:
     if end is not None:
-        return counted(job.state for job in end.jobs if _is_heard(job.address, listener))
-    asked = [job.planned for job in work.jobs if job.planned is not None and _is_heard(job.address, listener)]
+        return counted(job.state for job in end.jobs if listener.hears_of(job.address))
+    if listener.wanted(NoticeName.RUN_PROGRESS):
+        return counted(work.news.states(listener))
+    asked = [job.planned for job in work.jobs if job.planned is not None and listener.hears_of(job.address)]
     return counted(planned.state for planned in asked)
-
-
-def _is_heard(address: str, listener: Listener) -> bool:
-    return address.partition("/")[0] in listener.wants
 
 
 def _places(work: Work, end: End | None) -> dict[str, tuple[str, ...]]:
@@ -217,15 +271,19 @@ async def _send(work: Work, listener: Listener, facts: Facts) -> bool:
     if isinstance(notifier, UntoldNotifier):
         return True
     notice = make_notice(facts, _with_secrets(listener.sink, work))
+    context = _Context(work.world, listener.remembered)
 
     async def call() -> bool:
         with trio.move_on_after(CALL_SECONDS) as in_time:
-            await notifier.notify(notice, _Context(work.world))
+            await notifier.notify(notice, context)
         return not in_time.cancelled_caught
 
     answered = False
-    with work.stop.reply(), trio.move_on_after(CALL_SECONDS + SPARE_SECONDS):
-        answered = await work.world.apart(call)
+    try:
+        with work.stop.reply(), trio.move_on_after(CALL_SECONDS + SPARE_SECONDS):
+            answered = await work.world.apart(call)
+    finally:
+        listener.remembered = context.remembered  # also of a call that has failed after it had said something
     if not answered:
         raise SinkError(f"it did not return in {CALL_SECONDS} s")
     return False

@@ -66,7 +66,19 @@ class Telling(Database):
             for spec in specs:
                 self._write(_STOPPED, destination=destination, spec=spec, exit_code=exit_code)
 
+    def remembered(self, destination: str) -> str | None:
+        """Return what the notifier of a destination wanted to be remembered last; None if it never did."""
+        rows = self._read("SELECT value FROM meta WHERE key = :key", key=f"{_REMEMBERED}{destination}")
+        return str(rows[0]["value"]) if rows else None
 
+    def remember(self, destination: str, text: str) -> None:
+        """Keep a text for the notifier of a destination, in place of the one before."""
+        with self.transaction():
+            self._write(_REMEMBER, key=f"{_REMEMBERED}{destination}", value=text)
+
+
+_REMEMBERED = "remembered:"  #: how such keys of the table `meta` begin
+_REMEMBER = "INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _LAST = "SELECT coalesce(max(id), 0) AS id FROM events"
 _LISTEN = (
     "INSERT INTO notices (destination, spec, told, at)"
