@@ -1,0 +1,31 @@
+"""What goes wrong on demand, at the n-th call of one operation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass
+class Fault:
+    """One thing that goes wrong, at the call number `at` of an operation and the next ones, `times` in all."""
+
+    operation: str  #: such as `UploadPart`
+    does: Literal["refuse", "drop", "cut", "lose", "slow", "hold"]
+    """`refuse` answers with an error, `drop` closes before the body is read, `cut` within it, `lose` after the work is
+    done and before the answer, `slow` takes its time first, `hold` reads the body and then waits to be released."""
+    at: int = 1
+    times: int = 1
+    status: int = 503
+    code: str = "ServiceUnavailable"
+    message: str = "Please reduce your request rate."
+    headers: Mapping[str, str] = field(default_factory=dict)  #: of a refusal, such as Retry-After
+    facts: Mapping[str, str] = field(default_factory=dict)  #: further elements of its XML
+    seconds: float = 0.0  #: of what is slow
+
+    def meets(self, operation: str, number: int) -> bool:
+        """Say whether it happens at this call; numbers count from 1 for each operation."""
+        return operation == self.operation and self.at <= number < self.at + self.times
