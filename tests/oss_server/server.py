@@ -172,12 +172,13 @@ class _Handler(BaseHTTPRequestHandler):
         bucket = self._bucket(call)
         if "content-length" not in call.headers and call.method in ("PUT", "POST"):
             raise Refusal(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
-        body = self._body(call, cut=fault is not None and fault.does == "cut")
-        if fault is not None and fault.does == "hold":
-            body = self._holding(body)
+        does = fault.does if fault is not None else ""
+        body = self._body(call, breaks=does if does in ("cut", "stall") else "")
         request = Request(bucket, call.bucket, call.key, call.query, call.headers, body, oss.now(), oss.folder)
         answer = perform(call.operation, request)
-        if fault is not None and fault.does == "lose":
+        if does == "hold":
+            self._hold()
+        if does in ("lose", "hold"):
             raise _Broken
         return answer
 
@@ -211,8 +212,8 @@ class _Handler(BaseHTTPRequestHandler):
             )
         return bucket
 
-    def _body(self, call: Call, *, cut: bool = False) -> Iterator[bytes]:
-        until = self._left // 2 if cut else 0
+    def _body(self, call: Call, *, breaks: str = "") -> Iterator[bytes]:
+        until = self._left // 2 if breaks else 0
         while self._left > until:
             chunk = self.rfile.read1(min(CHUNK_BYTES, self._left - until))
             if not chunk:
@@ -220,11 +221,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._left -= len(chunk)
             call.bytes += len(chunk)
             yield chunk
-        if cut:
+        if breaks == "stall":
+            self._hold()
+        if breaks:
             raise _Broken
 
-    def _holding(self, body: Iterator[bytes]) -> Iterator[bytes]:
-        yield from body
+    def _hold(self) -> None:
         self.server.oss.held.set()
         self.server.oss.released.wait()
 
