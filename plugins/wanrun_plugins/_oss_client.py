@@ -115,13 +115,13 @@ class OssClient:
         """Begin an upload in parts, and return its id."""
         with self._explained("begin an upload"):
             request = sdk.InitiateMultipartUploadRequest(**self._where, **_asked(terms))
-            return str(self._client.initiate_multipart_upload(request).upload_id)
+            return _given(self._client.initiate_multipart_upload(request).upload_id)
 
     def send(self, upload: str, number: int, data: bytes) -> str:
         """Send one part, and return its ETag."""
         with self._explained("send a part"):
             request = sdk.UploadPartRequest(**self._where, upload_id=upload, part_number=number, body=data)
-            return str(self._client.upload_part(request).etag)
+            return _given(self._client.upload_part(request).etag)
 
     def parts(self, upload: str) -> dict[int, Part]:
         """Return the parts that OSS has of an upload, by their numbers."""
@@ -181,7 +181,7 @@ class OssClient:
     def _explained(self, what: str) -> Iterator[None]:
         try:
             yield
-        except sdk.exceptions.BaseError as exc:
+        except Exception as exc:  # the boundary to the SDK, which lets errors of the libraries below it through
             raise refusal_of(exc, what, self.place, self._key) from None  # the SDK's words hold whole requests
 
 
@@ -228,6 +228,12 @@ def _asked(terms: Terms) -> dict[str, Any]:
         "metadata": dict(terms.metadata),
         "forbid_overwrite": terms.forbid_overwrite or None,
     }
+
+
+def _given(text: str | None) -> str:
+    if not text:
+        raise ValueError("the answer lacks what it is for")
+    return str(text)
 
 
 def _number(text: str | None) -> int | None:

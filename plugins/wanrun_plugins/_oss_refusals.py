@@ -60,6 +60,8 @@ def _advice(said: Any, code: str, status: int, place: Place, key: AccessKey) -> 
         return f'the bucket "{place.bucket}" is elsewhere, at {endpoint[:80]}; correct the sink\'s region'
     if code == "InvalidArgument" and "region" in str(said.message):
         return f"{place.host} is not in the region {place.region}; correct the sink's region or endpoint"
+    if code == "BadErrorResponse":
+        return f"what answered in place of {place.host} is no OSS; see to network, proxy and endpoint"
     if code in _ADVICE:
         return _ADVICE[code].format(
             key=key.origin, place=place, bucket=place.bucket, region=place.region, host=place.host
@@ -72,7 +74,9 @@ def _advice(said: Any, code: str, status: int, place: Place, key: AccessKey) -> 
 def _unreachable(said: Any, place: Place) -> str:
     if isinstance(said, exceptions.InconsistentError):
         return "what arrived has another checksum than what was sent"
-    cause = said.unwrap() if hasattr(said, "unwrap") else said
+    if not isinstance(said, exceptions.RequestError | exceptions.ResponseError):
+        return f"what {place.host} answered is of no use ({type(said).__name__}); see to network, proxy and endpoint"
+    cause = said.unwrap()
     name = type(cause).__name__
     if name == "SSLError":
         return f"the certificate of {place.host} cannot be trusted; see that SSL_CERT_FILE names your own authority"

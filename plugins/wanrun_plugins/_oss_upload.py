@@ -84,11 +84,8 @@ class Upload:
 
     def _is_ours(self, found: Found) -> bool:
         """Say whether the same bytes are there."""
-        if found.bytes != self._artifact.bytes:
-            return False
-        if found.crc64 is None:
-            return found.sha256 == self._artifact.sha256
-        return found.crc64 == self._survey.crc64 and found.sha256 in (None, self._artifact.sha256)
+        same = found.bytes == self._artifact.bytes and found.crc64 == self._survey.crc64
+        return same and found.sha256 in (None, self._artifact.sha256)
 
     def _conflict(self, found: Found) -> SinkConflict:
         whose = f"sha256 {found.sha256[:12]}" if found.sha256 else f"{found.bytes} bytes, not from wanrun"
@@ -118,11 +115,12 @@ class Upload:
 
     def _check(self, kept: Kept) -> None:
         """Raise `SinkError` unless OSS says that it has these very bytes."""
-        crc64 = kept.crc64
-        if crc64 is None:
-            found = self._client.look()
-            crc64 = found.crc64 if found is not None else None
-        if crc64 is not None and crc64 != self._survey.crc64:
+        if kept.crc64 == self._survey.crc64:
+            return
+        found = self._client.look()
+        if found is None:
+            raise SinkError(f"{self._client.place}: OSS says that it has the object, and has not; run again")
+        if not self._is_ours(found):
             raise SinkError(
                 f"{self._client.place}: what OSS has kept has another checksum than the artifact; delete it there, "
                 "then run again"

@@ -14,10 +14,10 @@ class Fault:
     """One thing that goes wrong, at the call number `at` of an operation and the next ones, `times` in all."""
 
     operation: str  #: such as `UploadPart`
-    does: Literal["refuse", "drop", "cut", "stall", "lose", "hold", "slow"]
-    """`refuse` answers with an error, `drop` closes before the body is read, `cut` within it, `lose` after the work is
-    done and before the answer; `stall` and `hold` are `cut` and `lose` that wait first until they are released; `slow`
-    takes its time, and then all is well."""
+    does: Literal["refuse", "garble", "drop", "cut", "stall", "lose", "hold", "slow"]
+    """`refuse` answers with an error, `garble` with its `status` and `message` as they are. `drop` closes before the
+    body is read, `cut` within it, `lose` after the work is done and before the answer; `stall` and `hold` are `cut` and
+    `lose` that wait first until they are released. `slow` takes its time, and then all is well."""
     at: int = 1
     times: int = 1
     status: int = 503

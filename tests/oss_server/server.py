@@ -19,6 +19,7 @@ from oss_server.signing import Asked, Key, check, pairs_of
 from oss_server.storage import CHUNK_BYTES, Bucket
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
@@ -57,6 +58,7 @@ class OssServer:
     faults: list[Fault] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     now: Callable[[], float] = time.time
+    tls: ssl.SSLContext | None = None  #: when set, it speaks https
     released: threading.Event = field(default_factory=threading.Event)  #: ends what a fault holds
     held: threading.Event = field(default_factory=threading.Event)  #: set once a fault holds a request
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -66,6 +68,8 @@ class OssServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.oss = self
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
         return self
@@ -84,7 +88,7 @@ class OssServer:
     @property
     def url(self) -> str:
         """Its endpoint, for clients that name the bucket in the path."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def objects(self) -> dict[str, Object]:
@@ -173,6 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
         if "content-length" not in call.headers and call.method in ("PUT", "POST"):
             raise Refusal(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
         does = fault.does if fault is not None else ""
+        if fault is not None and does == "garble":
+            return Answer(fault.status, {"Content-Type": "text/html"}, self._garbled(call, fault))
         body = self._body(call, breaks=does if does in ("cut", "stall") else "")
         request = Request(bucket, call.bucket, call.key, call.query, call.headers, body, oss.now(), oss.folder)
         answer = perform(call.operation, request)
@@ -225,6 +231,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._hold()
         if breaks:
             raise _Broken
+
+    def _garbled(self, call: Call, fault: Fault) -> bytes:
+        for chunk in self._body(call):
+            del chunk
+        return fault.message.encode() if call.method != "HEAD" else b""
 
     def _hold(self) -> None:
         self.server.oss.held.set()

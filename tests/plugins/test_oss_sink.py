@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import ssl
 import time
 from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import fastcrc
 import pytest
 import requests
+import trustme
 from plugin_parts import Lent, a_delivery, a_job, sink_ref
 
 from oss_server import Fault, Key, OssServer
@@ -19,6 +22,9 @@ from oss_server.server import BUCKET, KEY, REGION
 from oss_server.storage import Bucket
 from wanrun import Secret, SinkConflict, SinkError
 from wanrun_plugins import _oss_upload
+from wanrun_plugins._oss_client import OssClient
+from wanrun_plugins._oss_keys import AccessKey
+from wanrun_plugins._oss_places import place_of
 from wanrun_plugins.oss import OssSink
 
 if TYPE_CHECKING:
@@ -419,7 +425,72 @@ async def test_no_netrc_takes_the_place_of_the_signature(
     assert list(server.objects) == ["hero/shot.mp4"]
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("InitiateMultipartUpload", "garble", status=200, message="<html>log in first</html>"),
+        Fault("InitiateMultipartUpload", "garble", status=200, message="neither XML nor anything"),
+        Fault("InitiateMultipartUpload", "garble", status=200, message=""),
+        Fault("CompleteMultipartUpload", "garble", status=200, message="<Error><Code>Odd</Code></Error>"),
+        Fault("UploadPart", "garble", status=200, message="fine"),
+        Fault("UploadPart", "garble", status=302, message="elsewhere"),
+        Fault("HeadObject", "garble", status=400),
+        Fault("HeadObject", "garble", status=500),
+    ],
+    ids=lambda fault: f"{fault.operation} {fault.status} {fault.message[:5]}",
+)
+async def test_an_answer_of_no_use_is_one_line(server: OssServer, tmp_path: Path, fault: Fault) -> None:
+    """Somebody on the way answers in place of OSS; the next delivery makes up for it."""
+    fault.times = 2 if fault.status == 500 else 1  # the SDK tries it again
+    server.faults.append(fault)
+
+    message = await fails(to(server, tmp_path, FILM))
+    await deliver(to(server, tmp_path, FILM))
+
+    assert message.startswith("oss://results/hero/shot.mp4: ")
+    assert "\n" not in message
+    assert server.objects["hero/shot.mp4"].read() == FILM
+    assert (server.uploads, notes(tmp_path)) == ([], [])
+
+
+async def test_certificates_are_checked(server: OssServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the authorities of this machine, or by those that SSL_CERT_FILE names."""
+    authority = trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with OssServer(tmp_path / "safe", tls=tls) as safe:
+        message = await fails(to(safe, tmp_path))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        await deliver(to(safe, tmp_path))
+
+    assert "the certificate of 127.0.0.1 cannot be trusted" in message
+    assert list(safe.objects) == ["hero/shot.mp4"]
+
+
 # Places, as they are checked before anything is paid
+
+
+@pytest.mark.parametrize(
+    ("options", "host", "link"),
+    [
+        ({}, "oss-cn-hangzhou.aliyuncs.com", "results.oss-cn-hangzhou.aliyuncs.com"),
+        ({"endpoint": "internal"}, "oss-cn-hangzhou-internal.aliyuncs.com", "results.oss-cn-hangzhou.aliyuncs.com"),
+        ({"endpoint": "accelerate"}, "oss-accelerate.aliyuncs.com", "results.oss-accelerate.aliyuncs.com"),
+        ({"endpoint": "https://oss.cloud.example"}, "oss.cloud.example", "results.oss.cloud.example"),
+        ({"endpoint": "https://media.example.com", "custom_domain": True}, "media.example.com", "media.example.com"),
+    ],
+    ids=["public", "internal", "accelerate", "another", "own domain"],
+)
+def test_an_endpoint_leads_to_the_bucket(tmp_path: Path, options: dict[str, Any], host: str, link: str) -> None:
+    """A link goes where those who get it can go."""
+    sink = sink_ref(tmp_path, region=REGION, bucket=BUCKET, **options)
+    with OssClient(place_of(sink, a_job(tmp_path)), AccessKey("id", "secret", None, "here")) as client:
+        assert client.place.host == host
+        parts = urlsplit(client.link(1))
+
+    assert (parts.scheme, parts.netloc, parts.path) == ("https", link, "/hero/shot.mp4")
 
 
 @pytest.mark.parametrize(
