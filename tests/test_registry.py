@@ -87,7 +87,7 @@ def test_the_built_in_plugins_come_by_entry_points() -> None:
     """Our own plugins are found as anybody's are, and sorted by name."""
     catalog = load_catalog()
 
-    assert list(catalog.sources) == ["file", "http", "job", "url"]
+    assert list(catalog.sources) == ["file", "http", "job", "oss", "url"]
     assert list(catalog.sinks) == ["folder", "oss"]
     assert list(catalog.models) == ["wan2.7-videoedit"]
     assert catalog.observers() == []
@@ -122,7 +122,7 @@ def test_an_installed_plugin_is_found(install: Install) -> None:
     """A distribution with an entry point offers its kinds beside ours."""
     install("good", GOOD)
 
-    assert list(load_catalog().sources) == ["file", "http", "job", "url", "vault"]
+    assert list(load_catalog().sources) == ["file", "http", "job", "oss", "url", "vault"]
 
 
 def test_loading_imports_nothing_heavy() -> None:

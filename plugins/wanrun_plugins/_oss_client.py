@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from wanrun_plugins._oss_keys import AccessKey
     from wanrun_plugins._oss_places import Place
+    from wanrun_plugins._oss_refusals import Errand
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60  #: of silence on a connection
@@ -74,9 +75,9 @@ class Kept:
 class OssClient:
     """Calls about one object; a context manager."""
 
-    def __init__(self, place: Place, key: AccessKey) -> None:
+    def __init__(self, place: Place, key: AccessKey, errand: Errand) -> None:
         self.place = place
-        self._key = key
+        self._key, self._errand = key, errand
         self._session = _session(place)
         self._client = sdk.Client(_config(place, key, self._session))
         self._where = {"bucket": place.bucket, "key": place.key}
@@ -95,7 +96,7 @@ class OssClient:
         """Return what is at the place, or None."""
         try:
             with self._explained("look at the object"):
-                head = self._client.head_object(sdk.HeadObjectRequest(**self._where))
+                head = self._client.head_object(sdk.HeadObjectRequest(**self._where, version_id=self.place.version))
         except Refused as exc:
             if exc.code in _ABSENT or (exc.status == 404 and exc.code != "NoSuchBucket"):
                 return None
@@ -175,14 +176,16 @@ class OssClient:
         """Return a signed link to the object; nothing is sent for it."""
         with self._explained("sign a link"):
             signer = sdk.Client(_config(self.place.for_links, self._key, self._session))
-            return str(signer.presign(sdk.GetObjectRequest(**self._where), expires=timedelta(hours=hours)).url)
+            request = sdk.GetObjectRequest(**self._where, version_id=self.place.version)
+            return str(signer.presign(request, expires=timedelta(hours=hours)).url)
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:
         try:
             yield
         except Exception as exc:  # the boundary to the SDK, which lets errors of the libraries below it through
-            raise refusal_of(exc, what, self.place, self._key) from None  # the SDK's words hold whole requests
+            about = self.place, self._key, self._errand
+            raise refusal_of(exc, what, *about) from None  # the SDK's own words hold whole requests
 
 
 def _config(place: Place, key: AccessKey, session: requests.Session) -> Any:

@@ -1,4 +1,4 @@
-"""Turns the options of an OSS sink into the place of one object, and the endpoint into where its requests go."""
+"""Turns the options of an OSS sink or source into the place of one object, which says where requests go."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class Place:
     region: str
     endpoint: str | None  #: `internal`, `accelerate` or a URL; None: the region's own
     custom_domain: bool  #: the endpoint is a domain that is bound to the bucket
+    version: str | None = None  #: of the object, where a bucket keeps several
 
     def __str__(self) -> str:
         """Return the place as people and receipts name it."""
@@ -64,14 +65,25 @@ class Place:
 
 def place_of(sink: SinkRef, job: Job) -> Place:
     """Return the place that a sink's options give a job's file; raises `SinkError` for one that cannot be."""
-    options = sink.options
+    key = str(sink.options.get("key", f"{job.spec}/{job.id}{SUFFIX}"))
+    if not key.endswith(SUFFIX):
+        raise SinkError(f"{_shown(key)}: the key of a result ends with {SUFFIX}")
+    return _place(sink.options, key)
+
+
+def object_of(options: Mapping[str, JSON]) -> Place:
+    """Return the object that a source's options name; raises `SinkError` for one that cannot be."""
+    version = options.get("version")
+    return replace(_place(options, str(options["key"])), version=None if version is None else str(version))
+
+
+def _place(options: Mapping[str, JSON], key: str) -> Place:
     endpoint = str(options["endpoint"]) if "endpoint" in options else None
     if endpoint is not None and endpoint not in NAMED:
         _check_endpoint(endpoint)
     custom_domain = bool(options.get("custom_domain", False))
     if custom_domain and (endpoint is None or endpoint in NAMED):
         raise SinkError('custom_domain needs that domain as its endpoint, such as "https://media.example.com"')
-    key = str(options.get("key", f"{job.spec}/{job.id}{SUFFIX}"))
     if reason := _objection(key):
         raise SinkError(f"{_shown(key)}: {reason}")
     return Place(str(options["bucket"]), key, str(options["region"]), endpoint, custom_domain)
@@ -115,8 +127,6 @@ def _host_of(endpoint: str) -> str | None:
 
 def _objection(key: str) -> str | None:
     """Say why a key is none that every tool can handle."""
-    if not key.endswith(SUFFIX):
-        return f"the key of a result ends with {SUFFIX}"
     if key.startswith(("/", "\\")) or any(part in ("", ".", "..") for part in key.split("/")):
         return "write a key's parts between single slashes, none of them . or .., and no slash at its start"
     if "\\" in key or _CONTROL.search(key):

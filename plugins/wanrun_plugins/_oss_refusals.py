@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alibabacloud_oss_v2 import exceptions
@@ -13,17 +14,15 @@ if TYPE_CHECKING:
     from wanrun_plugins._oss_places import Place
 
 EXISTS = frozenset({"FileAlreadyExists", "ObjectAlreadyExists"})
-_KEPT = "the result is kept in the artifact store"
-_ACTIONS = "oss:PutObject, oss:GetObject, oss:ListParts and oss:AbortMultipartUpload"
 
-#: What to do, by code; `{key}` is where the key comes from, `{place}` the object, `{bucket}`, `{region}`, `{host}`.
+#: What to do, by code; `{key}` is where the key comes from, `{place}` the object, `{actions}` what the errand takes.
 _ADVICE = {
     "InvalidAccessKeyId": "OSS does not know the key of {key}; give one that exists and is enabled",
     "SignatureDoesNotMatch": "the secret of {key} is not that of its id; give both of one key",
     "SecurityTokenExpired": "the temporary key of {key} has expired; get a new one",
     "InvalidSecurityToken": "the token of {key} is none that OSS knows; get a new one",
     "RequestTimeTooSkewed": "this machine's clock is off by more than 15 minutes; set it",
-    "AccessDenied": f"the key of {{key}} may not do this; allow it {_ACTIONS} on {{place}}",
+    "AccessDenied": "the key of {key} may not do this; allow it {actions} on {place}",
     "NoSuchBucket": 'there is no bucket "{bucket}" at {host}; make it, or correct bucket and region',
     "UserDisable": "the account is disabled, mostly for overdue payment; see to that",
     "InvalidStorageClass": "the bucket does not take this storage_class; choose another",
@@ -31,6 +30,25 @@ _ADVICE = {
     "MetadataTooLarge": "metadata is more than 8 KB together; make it less",
     "KmsServiceNotEnabled": "the bucket encrypts with KMS, which the account has not enabled; enable it",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What calls are made for."""
+
+    actions: str  #: that the key must be allowed
+    meanwhile: str  #: what is the matter with the job, in words that calm
+    again: str  #: what to type once it is mended
+
+
+DELIVERY = Errand(
+    actions="oss:PutObject, oss:GetObject, oss:ListParts and oss:AbortMultipartUpload",
+    meanwhile="the result is kept in the artifact store",
+    again="run again",
+)
+READING = Errand(
+    actions="oss:GetObject", meanwhile="nothing was paid for this job", again="run again with --retry-failed"
+)
 
 
 class Refused(SinkError):
@@ -41,30 +59,32 @@ class Refused(SinkError):
         self.status, self.code = status, code
 
 
-def refusal_of(exc: Exception, what: str, place: Place, key: AccessKey) -> Refused:
+def refusal_of(exc: Exception, what: str, place: Place, key: AccessKey, errand: Errand) -> Refused:
     """Return the error that says why a call failed and what to do about it."""
     said: Any = exc.unwrap() if isinstance(exc, exceptions.OperationError) else exc
     if not isinstance(said, exceptions.ServiceError):
-        return Refused(f"{place}: cannot {what}: {_unreachable(said, place)}; {_KEPT}, run again")
+        return Refused(f"{place}: cannot {what}: {_unreachable(said, place)}; {errand.meanwhile}, {errand.again}")
     status, code = int(said.status_code), str(said.code or "")
     request = f", request {said.request_id}" if said.request_id else ""
-    advice = _advice(said, code, status, place, key)
+    advice = _advice(said, code, status, place, key, errand)
     return Refused(
-        f"{place}: cannot {what}: {advice} and run again; {_KEPT} ({status} {code}{request})", status=status, code=code
+        f"{place}: cannot {what}: {advice} and {errand.again}; {errand.meanwhile} ({status} {code}{request})",
+        status=status,
+        code=code,
     )
 
 
-def _advice(said: Any, code: str, status: int, place: Place, key: AccessKey) -> str:
+def _advice(said: Any, code: str, status: int, place: Place, key: AccessKey, errand: Errand) -> str:
     endpoint = str((said.error_fileds or {}).get("Endpoint") or "")
     if code == "AccessDenied" and endpoint:
-        return f'the bucket "{place.bucket}" is elsewhere, at {endpoint[:80]}; correct the sink\'s region'
+        return f'the bucket "{place.bucket}" is elsewhere, at {endpoint[:80]}; correct region'
     if code == "InvalidArgument" and "region" in str(said.message):
-        return f"{place.host} is not in the region {place.region}; correct the sink's region or endpoint"
+        return f"{place.host} is not in the region {place.region}; correct region or endpoint"
     if code == "BadErrorResponse":
         return f"what answered in place of {place.host} is no OSS; see to network, proxy and endpoint"
     if code in _ADVICE:
         return _ADVICE[code].format(
-            key=key.origin, place=place, bucket=place.bucket, region=place.region, host=place.host
+            key=key.origin, place=place, bucket=place.bucket, host=place.host, actions=errand.actions
         )
     if status >= 500 or status in (408, 429):
         return f"OSS is busy or has a fault of its own ({_first_line(said.message)}); wait a little"

@@ -1,4 +1,4 @@
-"""Sink `oss`: a result becomes an object of Alibaba Cloud OSS, whole or not at all, with metadata that says what it is.
+"""Sink `oss`: a result becomes an object of Alibaba Cloud OSS, with metadata that says what it is; and source `oss`.
 
 The official SDK sends it, in threads, signed with version 4 and checked with CRC64; it is imported by the first
 delivery. `_oss_places` says where an object goes, `_oss_keys` with whose key, `_oss_upload` how.
@@ -10,10 +10,13 @@ import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from wanrun import SinkKind, hookimpl
+from wanrun import SinkKind, SourceKind, hookimpl
 from wanrun.errors import MissingExtra
 from wanrun_plugins._oss_keys import check_key_options, key_of
+from wanrun_plugins._oss_options import BUCKET_OPTIONS, KEY_OPTIONS, SINK_OPTIONS
 from wanrun_plugins._oss_places import own_metadata, place_of
+from wanrun_plugins._oss_source import OPTIONS as SOURCE
+from wanrun_plugins._oss_source import OssSource
 
 if TYPE_CHECKING:
     from wanrun import DeliverContext, Delivery, Job, Receipt, SinkRef
@@ -22,95 +25,11 @@ if TYPE_CHECKING:
 
 SDK = "alibabacloud_oss_v2"
 
-OPTIONS: dict[str, JSON] = {
+SINK: dict[str, JSON] = {
     "type": "object",
     "required": ["region", "bucket"],
     "additionalProperties": False,
-    "properties": {
-        "region": {
-            "type": "string",
-            "pattern": "^(?!oss-)[a-z0-9]+(-[a-z0-9]+)+$",
-            "description": "The region of the bucket, without the oss- of its endpoint.",
-            "examples": ["cn-hangzhou"],
-        },
-        "bucket": {
-            "type": "string",
-            "pattern": "^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$",
-            "description": "The bucket, which has to be there.",
-            "examples": ["my-results"],
-        },
-        "key": {
-            "type": "string",
-            "minLength": 1,
-            "description": "The object's name; without it the spec's name, a slash, the job's id and .mp4.",
-            "examples": ["edits/${{ spec.name }}/${{ job.id }}.mp4"],
-        },
-        "endpoint": {
-            "type": "string",
-            "anyOf": [
-                {"enum": ["internal", "accelerate"]},
-                {"pattern": "^https?://", "examples": ["https://oss-cn-hangzhou.aliyuncs.com"]},
-            ],
-            "description": "How to get there: internal from machines of the same region, accelerate from far away, or "
-            "an https:// URL; without it the region's public endpoint.",
-            "examples": ["internal"],
-        },
-        "custom_domain": {
-            "type": "boolean",
-            "default": False,
-            "description": "The endpoint is a domain of your own that is bound to the bucket.",
-        },
-        "storage_class": {
-            "enum": ["Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive"],
-            "description": "What the object costs and how fast it can be read; without it the bucket's own.",
-            "examples": ["IA"],
-        },
-        "metadata": {
-            "type": "object",
-            "propertyNames": {"pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "examples": ["project"]},
-            "additionalProperties": {"type": "string"},
-            "description": "More metadata of the object; that wanrun adds starts with wanrun-: address, task, "
-            "fingerprint, sha256, crc64.",
-            "examples": [{"project": "spring"}],
-        },
-        "link_hours": {
-            "type": "integer",
-            "minimum": 1,
-            "maximum": 168,
-            "description": "Sign a link to the object that lives so long, and keep it with the receipt in the ledger; "
-            "it is printed and logged nowhere.",
-            "examples": [24],
-        },
-        "access_key_id": {
-            "type": "string",
-            "minLength": 1,
-            "writeOnly": True,
-            "description": "The access key; without it OSS_ACCESS_KEY_ID of the environment, else a profile.",
-            "examples": ["${{ secret.RESULTS_KEY_ID }}"],
-        },
-        "access_key_secret": {
-            "type": "string",
-            "minLength": 1,
-            "writeOnly": True,
-            "description": "Its secret; OSS_ACCESS_KEY_SECRET of the environment.",
-            "examples": ["${{ secret.RESULTS_KEY_SECRET }}"],
-        },
-        "security_token": {
-            "type": "string",
-            "minLength": 1,
-            "writeOnly": True,
-            "description": "The token of a temporary key (STS); OSS_SESSION_TOKEN of the environment.",
-            "examples": ["${{ secret.RESULTS_TOKEN }}"],
-        },
-        "profile": {
-            "type": "string",
-            "minLength": 1,
-            "description": "The profile in the file of credentials, which is ~/.alibabacloud/credentials.ini or the "
-            "one that ALIBABA_CLOUD_CREDENTIALS_FILE names.",
-            "default": "default",
-            "examples": ["results"],
-        },
-    },
+    "properties": BUCKET_OPTIONS | SINK_OPTIONS | KEY_OPTIONS,
 }
 
 
@@ -136,19 +55,35 @@ class OssSink:
 
 def _upload(delivery: Delivery) -> Upload:
     from wanrun_plugins._oss_client import OssClient  # here, since it loads the SDK
+    from wanrun_plugins._oss_refusals import DELIVERY
     from wanrun_plugins._oss_upload import Upload
 
     key = key_of(delivery.sink.options, os.environ)
-    return Upload(OssClient(place_of(delivery.sink, delivery.job), key), delivery)
+    return Upload(OssClient(place_of(delivery.sink, delivery.job), key, DELIVERY), delivery)
 
 
-def _build() -> OssSink:
-    if find_spec(SDK) is None:
-        raise MissingExtra("the sink oss sends with Alibaba Cloud's SDK", extra="oss")
+def _sink() -> OssSink:
+    _require_sdk("the sink oss sends")
     return OssSink()
+
+
+def _source() -> OssSource:
+    _require_sdk("the source oss signs links")
+    return OssSource()
+
+
+def _require_sdk(purpose: str) -> None:
+    if find_spec(SDK) is None:
+        raise MissingExtra(f"{purpose} with Alibaba Cloud's SDK", extra="oss")
+
+
+@hookimpl
+def wanrun_sources() -> dict[str, SourceKind]:
+    """Offer `oss`."""
+    return {"oss": SourceKind(options=SOURCE, build=_source, remote=True)}
 
 
 @hookimpl
 def wanrun_sinks() -> dict[str, SinkKind]:
     """Offer `oss`."""
-    return {"oss": SinkKind(options=OPTIONS, build=_build)}
+    return {"oss": SinkKind(options=SINK, build=_sink)}

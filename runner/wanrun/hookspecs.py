@@ -105,6 +105,7 @@ class SourceKind:
     by_content: bool = (
         False  #: `identify` goes by the options and the bytes that `locate` names alone: kept while both stay
     )
+    remote: bool = False  #: `prepare` asks others, or needs secrets: with `--emulator` a link to nowhere stands in
 
 
 class DeliverContext(Protocol):

@@ -47,7 +47,7 @@ from wanrun.plan import Plan, identify, references
 from wanrun.planfile import keep_promise, promise_of
 from wanrun.policy import refuse_vetoed
 from wanrun.project import make_private
-from wanrun.rehearsal import Rehearsal
+from wanrun.rehearsal import Rehearsal, is_unread
 from wanrun.selection import Selection, left_out, select
 from wanrun.services import Services, account_of
 from wanrun.signals import Signals
@@ -277,7 +277,8 @@ def _secret_options(plan: Plan, catalog: Catalog) -> Iterator[Mapping[str, JSON]
     """
     for planned in plan.jobs:
         if planned.action is Action.SUBMIT:
-            yield from (ref.options for ref in planned.job.media)
+            media = [ref for ref in planned.job.media if not is_unread(catalog, ref.kind)]
+            yield from (ref.options for ref in media)
         if planned.action in (Action.SUBMIT, Action.DELIVER):
             sinks = [sink for sink in planned.job.sinks if not isinstance(catalog.sink(sink.kind), Rehearsal)]
             yield from (sink.options for sink in sinks)

@@ -17,6 +17,7 @@ from large_service import result
 
 from oss_server import Fault, OssServer
 from oss_server.server import KEY
+from oss_server.storage import Object, keep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,7 +159,45 @@ def test_memory_does_not_grow_with_the_result(project: Project, server: OssServe
     assert peaks[1] - peaks[0] < 40, peaks
 
 
+@pytest.mark.slow
+def test_an_object_is_an_input(project: Project, server: OssServer) -> None:
+    """The service gets a link to it; the next run knows the job by the object, not by its link."""
+    content = keep([(Path(__file__).parents[2] / "specs/media/street.mp4").read_bytes()], server.folder)
+    server.objects["clips/street.mp4"] = Object(content, content.etag, {}, 0.0)
+    source = f"{{oss: {{region: cn-hangzhou, bucket: results, key: clips/street.mp4, endpoint: '{server.url}'}}}}"
+    name = project.write(
+        "batch.yaml",
+        "version: 1\ndefaults: {model: wan2.7-videoedit}\njobs:\n"
+        f"  - {{id: one, prompt: night, media: [{{video: {source}}}]}}\n",
+    )
+    with project.emulator("--speed", "100000") as url:
+        first = project.process(name, "--base-url", url, **ENVIRON)
+        second = project.process(name, "--base-url", url, **ENVIRON)
+        tasks = project.statement(url)["tasks"]
+
+    assert (first.exit_code, second.exit_code) == (0, 0), (first, second)
+    assert len(tasks) == 1
+    assert {call.operation for call in server.calls} <= {"HeadObject", "GetObject"}
+    assert b"x-oss-signature" not in project.bytes_of(".wanrun")
+    assert "signature" not in (first.all + second.all).lower()
+
+
 # Before anything is paid
+
+
+def test_with_the_emulator_no_object_is_asked_for(project: Project) -> None:
+    """It needs neither key nor bucket nor network, nor any secret."""
+    keys = "access_key_id: '${{ secret.ID }}', access_key_secret: '${{ secret.SECRET }}'"
+    source = f"{{oss: {{region: cn-hangzhou, bucket: none-such, key: clips/street.mp4, {keys}}}}}"
+    name = project.write(
+        "batch.yaml",
+        "version: 1\ndefaults: {model: wan2.7-videoedit}\njobs:\n"
+        f"  - {{id: one, prompt: night, media: [{{video: {source}}}]}}\n",
+    )
+
+    said = project.wanrun(name, *FAST)
+
+    assert said.exit_code == 0, said
 
 
 def test_a_misspelt_option_is_reported_at_its_place(project: Project) -> None:

@@ -25,6 +25,7 @@ from wanrun_plugins import _oss_upload
 from wanrun_plugins._oss_client import OssClient
 from wanrun_plugins._oss_keys import AccessKey
 from wanrun_plugins._oss_places import place_of
+from wanrun_plugins._oss_refusals import DELIVERY
 from wanrun_plugins.oss import OssSink
 
 if TYPE_CHECKING:
@@ -372,7 +373,7 @@ async def test_other_mistakes_are_said(server: OssServer, tmp_path: Path) -> Non
     server.buckets["far-away"] = Bucket("cn-beijing")
 
     assert 'there is no bucket "none" at 127.0.0.1' in await fails(to(server, tmp_path, bucket="none"))
-    assert 'the bucket "far-away" is elsewhere, at oss-cn-beijing.aliyuncs.com; correct the sink\'s region' in (
+    assert 'the bucket "far-away" is elsewhere, at oss-cn-beijing.aliyuncs.com; correct region' in (
         await fails(to(server, tmp_path, bucket="far-away"))
     )
     assert "127.0.0.1 is not in the region cn-beijing" in await fails(to(server, tmp_path, region="cn-beijing"))
@@ -486,7 +487,7 @@ async def test_certificates_are_checked(server: OssServer, tmp_path: Path, monke
 def test_an_endpoint_leads_to_the_bucket(tmp_path: Path, options: dict[str, Any], host: str, link: str) -> None:
     """A link goes where those who get it can go."""
     sink = sink_ref(tmp_path, region=REGION, bucket=BUCKET, **options)
-    with OssClient(place_of(sink, a_job(tmp_path)), AccessKey("id", "secret", None, "here")) as client:
+    with OssClient(place_of(sink, a_job(tmp_path)), AccessKey("id", "secret", None, "here"), DELIVERY) as client:
         assert client.place.host == host
         parts = urlsplit(client.link(1))
 

@@ -18,6 +18,7 @@ from wanrun.engine.patience import patiently
 from wanrun.engine.upstream import hand_on, priced
 from wanrun.errors import ServiceError, SourceError, WanrunError
 from wanrun.inputs import INLINE_BYTES, data_url
+from wanrun.rehearsal import is_unread
 from wanrun.types import MediaUrl
 
 if TYPE_CHECKING:
@@ -72,8 +73,9 @@ class Preparer:
         if upstream_of(ref) is not None:
             return await hand_on(job, ref, self._work, ctx.upload)
         try:
-            with_secrets = replace(ref, options=self._work.vault.opened(ref.options))
-            return await self._work.catalog.source(ref.kind).prepare(with_secrets, ctx)
+            if not is_unread(self._work.catalog, ref.kind):
+                ref = replace(ref, options=self._work.vault.opened(ref.options))
+            return await self._work.catalog.source(ref.kind).prepare(ref, ctx)
         except (SourceError, ServiceError):
             raise
         except WanrunError as exc:  # a plugin's bug, as its guard words it: this job's failure, not the run's
