@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Fault:
     """One thing that goes wrong, at the call number `at` of an operation and the next ones, `times` in all."""
 
-    operation: str  #: such as `UploadPart`
+    operation: str  #: such as `UploadPart`; `*` for all of them, counted together
     does: Literal["refuse", "garble", "drop", "cut", "stall", "lose", "hold", "slow"]
     """`refuse` answers with an error, `garble` with its `status` and `message` as they are. `drop` closes before the
     body is read, `cut` within it, `lose` after the work is done and before the answer; `stall` and `hold` are `cut` and
@@ -27,6 +27,7 @@ class Fault:
     facts: Mapping[str, str] = field(default_factory=dict)  #: further elements of its XML
     seconds: float = 0.0  #: of what is slow
 
-    def meets(self, operation: str, number: int) -> bool:
-        """Say whether it happens at this call; numbers count from 1 for each operation."""
-        return operation == self.operation and self.at <= number < self.at + self.times
+    def meets(self, numbers: Mapping[str, int]) -> bool:
+        """Say whether it happens at a call that is of this number for its operation, and of that among all; from 1."""
+        number = numbers.get(self.operation, 0)
+        return self.at <= number < self.at + self.times

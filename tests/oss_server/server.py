@@ -107,9 +107,9 @@ class OssServer:
     def fault_at(self, operation: str) -> Fault | None:
         """Count a call, and return what goes wrong with it."""
         with self._lock:
-            self._numbers[operation] += 1
-            number = self._numbers[operation]
-        return next((fault for fault in self.faults if fault.meets(operation, number)), None)
+            self._numbers.update((operation, "*"))
+            numbers = {name: self._numbers[name] for name in (operation, "*")}
+        return next((fault for fault in self.faults if fault.meets(numbers)), None)
 
 
 class _Server(ThreadingHTTPServer):

@@ -6,6 +6,7 @@ import json
 import logging
 import ssl
 import time
+from collections import Counter
 from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import fastcrc
 import pytest
 import requests
+import trio
 import trustme
 from plugin_parts import Lent, a_delivery, a_job, sink_ref
 
@@ -188,6 +190,41 @@ async def test_what_broke_off_goes_on(server: OssServer, tmp_path: Path) -> None
     assert server.objects["hero/shot.mp4"].read() == FILM
     assert [call.query["partNumber"] for call in server.done("UploadPart")] == ["1", "2", "3", "4", "5"]
     assert (server.uploads, notes(tmp_path)) == ([], [])
+
+
+CALLS = 8  #: of an upload that nothing happens to: look, begin, five parts, complete
+FOR_EVER = 1000
+
+
+@pytest.mark.parametrize("does", ["drop", "cut", "lose"])
+@pytest.mark.parametrize("at", range(1, CALLS + 1))
+async def test_an_end_at_any_call_loses_nothing(server: OssServer, tmp_path: Path, at: int, does: Any) -> None:
+    """From one call on the network is gone; then it is back: one object, right bytes, each part taken once."""
+    server.faults.append(Fault("*", does, at=at, times=FOR_EVER))
+    await fails(to(server, tmp_path, FILM))  # the last one even after all is done
+    server.faults.clear()
+
+    await deliver(to(server, tmp_path, FILM))
+
+    assert {name: each.read() for name, each in server.objects.items()} == {"hero/shot.mp4": FILM}
+    taken = Counter(call.query["partNumber"] for call in server.done("UploadPart"))
+    assert set(taken.values()) <= {1}
+    assert (server.uploads, notes(tmp_path)) == ([], [])
+
+
+async def test_a_run_that_ends_in_between_leaves_what_it_has_sent(server: OssServer, tmp_path: Path) -> None:
+    """A signal takes effect between two parts."""
+    server.faults.append(Fault("UploadPart", "slow", at=2, seconds=0.5))
+    with trio.move_on_after(0.3) as stopped:
+        await deliver(to(server, tmp_path, FILM))
+    sent = len(server.done("UploadPart"))
+
+    await deliver(to(server, tmp_path, FILM))
+
+    assert stopped.cancelled_caught
+    assert sent < 5
+    assert len(server.done("UploadPart")) == 5
+    assert server.objects["hero/shot.mp4"].read() == FILM
 
 
 async def test_parts_with_a_gap_go_on_too(server: OssServer, tmp_path: Path) -> None:
