@@ -72,7 +72,7 @@ def _of_options(options: Mapping[str, JSON]) -> AccessKey | None:
         _revealed(options["access_key_id"]),
         _revealed(options["access_key_secret"]),
         None if token is None else _revealed(token),
-        "the sink's options",
+        "the spec",
     )
 
 

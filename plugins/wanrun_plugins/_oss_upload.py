@@ -7,11 +7,9 @@ the next one what it needs to go on, and nothing in the bucket that nobody knows
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
 
@@ -19,6 +17,7 @@ import fastcrc
 
 from wanrun import Receipt, SinkConflict, SinkError
 from wanrun_plugins._oss_client import CRC64, SHA256, Found, Kept, OssClient, Terms
+from wanrun_plugins._oss_notes import Note, Noted
 from wanrun_plugins._oss_places import own_metadata
 from wanrun_plugins._oss_refusals import EXISTS, Refused
 
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 PART_BYTES = 8 * 1024 * 1024  #: of each part, and of what is sent in one piece; so much of a file is in memory
 SKEW_SECONDS = 15 * 60  #: between this machine's clock and that of OSS, which takes no requests beyond it
 
-_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
-
 
 class Upload:
     """One delivery; each method is one step that blocks, and a step that failed can be made again by a new upload."""
@@ -40,7 +37,7 @@ class Upload:
     def __init__(self, client: OssClient, delivery: Delivery) -> None:
         self._client, self._delivery = client, delivery
         self._artifact = delivery.artifact
-        self._note = Note(_note_path(delivery, str(client.place)))
+        self._note = Note(delivery.artifact.path.parent, str(client.place))
         self._id: str | None = None
         self._etags: dict[int, str] = {}
         self._kept: Kept | None = None
@@ -156,18 +153,8 @@ class Upload:
             self._give_up_what_was_begun()
         about_to = Noted(*mine, begun_at=time.time(), upload=None)
         self._note.write(about_to)
-        self._id = self._begun()
+        self._id = self._client.begin(self._terms)
         self._note.write(replace(about_to, upload=self._id))
-
-    def _begun(self) -> str:
-        try:
-            return self._client.begin(self._terms)
-        except Refused as exc:
-            if exc.status:  # it was refused, so there is none
-                self._note.remove()
-            if exc.code in EXISTS and (found := self._client.look()) is not None:
-                raise self._conflict(found) from None
-            raise
 
     def _parts_there(self, upload: str) -> dict[int, str] | None:
         """Return the parts that OSS has of our bytes; None when it knows no such upload any more."""
@@ -264,67 +251,3 @@ def _damaged(artifact: Artifact) -> SinkError:
 
 def _digest(terms: Terms) -> str:
     return sha256(json.dumps(asdict(terms), sort_keys=True).encode()).hexdigest()
-
-
-# What is noted of an upload that is under way
-
-
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """An upload in parts that was begun for a place, or was about to be."""
-
-    sha256: str
-    part_bytes: int
-    terms: str  #: a digest
-    begun_at: float
-    upload: str | None  #: its id; None: it was about to be begun
-
-    @property
-    def what(self) -> tuple[str, int, str]:
-        """What has to be the same for it to go on."""
-        return self.sha256, self.part_bytes, self.terms
-
-
-class Note:
-    """The file in the artifact store that says what is under way to one place."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def read(self) -> Noted | None:
-        """Return what it says; None when there is none, or none that can be read."""
-        try:
-            facts = json.loads(self._path.read_text(encoding="utf-8"))
-            return Noted(
-                str(facts["sha256"]),
-                int(facts["part_bytes"]),
-                str(facts["terms"]),
-                float(facts["begun_at"]),
-                None if facts["upload"] is None else str(facts["upload"]),
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def write(self, noted: Noted) -> None:
-        """Put it on disk in one step, before what it tells of happens."""
-        made = self._path.with_suffix(".part")
-        try:
-            with open(made, "wb", opener=_private) as file:  # pathlib takes no opener
-                file.write(json.dumps(asdict(noted)).encode())
-                file.flush()
-                os.fsync(file.fileno())
-            made.replace(self._path)
-        except OSError as exc:
-            raise SinkError(f"{made}: {exc.strerror or exc}; mend that and run again, the artifact is kept") from exc
-
-    def remove(self) -> None:
-        """Remove it, if it is there."""
-        self._path.unlink(missing_ok=True)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | _NO_LINKS, 0o600)
-
-
-def _note_path(delivery: Delivery, place: str) -> Path:
-    return delivery.artifact.path.with_name(f".oss-{sha256(place.encode()).hexdigest()[:24]}.json")

@@ -26,6 +26,7 @@ from wanrun import Secret, SinkConflict, SinkError
 from wanrun_plugins import _oss_upload
 from wanrun_plugins._oss_client import OssClient
 from wanrun_plugins._oss_keys import AccessKey
+from wanrun_plugins._oss_notes import Note, Noted
 from wanrun_plugins._oss_places import place_of
 from wanrun_plugins._oss_refusals import DELIVERY
 from wanrun_plugins.oss import OssSink
@@ -569,15 +570,16 @@ def test_options_that_lead_nowhere_are_refused(tmp_path: Path, options: dict[str
 
 def test_a_note_says_no_secret(tmp_path: Path) -> None:
     """Only what is needed to go on."""
-    note = _oss_upload.Note(tmp_path / "note.json")
+    note = Note(tmp_path, "oss://results/a.mp4")
 
-    note.write(_oss_upload.Noted("0" * 64, PART, "1" * 64, begun_at=1.0, upload=None))
+    note.write(Noted("0" * 64, PART, "1" * 64, begun_at=1.0, upload=None))
 
-    assert set(json.loads((tmp_path / "note.json").read_text())) == {
+    path = next(tmp_path.glob(".oss-*.json"))
+    assert set(json.loads(path.read_text())) == {
         "sha256",
         "part_bytes",
         "terms",
         "begun_at",
         "upload",
     }
-    assert (tmp_path / "note.json").stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o600
