@@ -9,7 +9,7 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import alibabacloud_oss_v2 as sdk
 import requests
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10
 READ_SECONDS = 60  #: of silence on a connection
 TRIES = 2  #: of each call; the engine tries deliveries again, too
-CONTENT_TYPE = "video/mp4"
 SHA256 = "wanrun-sha256"
 CRC64 = "wanrun-crc64"
 
@@ -43,6 +42,7 @@ class Found:
 
     bytes: int
     crc64: int | None
+    at: float  #: when it was put there, in epoch seconds
     sha256: str | None  #: as our own metadata says it, if that is about these very bytes
 
 
@@ -53,6 +53,7 @@ class Terms:
     storage_class: str | None
     metadata: Mapping[str, str]
     forbid_overwrite: bool
+    content_type: str = "video/mp4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,11 @@ class OssClient:
             raise
         crc64, meta = _number(head.hash_crc64), head.metadata or {}
         is_about_it = crc64 is not None and meta.get(CRC64) == str(crc64)
-        return Found(int(head.content_length), crc64, meta.get(SHA256) if is_about_it else None)
+        at = head.last_modified.timestamp() if head.last_modified else 0.0
+        return Found(int(head.content_length), crc64, at, meta.get(SHA256) if is_about_it else None)
 
-    def put(self, data: bytes, terms: Terms) -> Kept:
-        """Send an object in one piece."""
+    def put(self, data: bytes | BinaryIO, terms: Terms) -> Kept:
+        """Send an object in one piece; a file is read as it is sent."""
         with self._explained("send the object"):
             request = sdk.PutObjectRequest(**self._where, body=data, **_asked(terms))
             answer = self._client.put_object(request)
@@ -226,7 +228,7 @@ class _Trusting(HTTPAdapter):  # type: ignore[misc]  # it comes without types
 
 def _asked(terms: Terms) -> dict[str, Any]:
     return {
-        "content_type": CONTENT_TYPE,
+        "content_type": terms.content_type,
         "storage_class": terms.storage_class,
         "metadata": dict(terms.metadata),
         "forbid_overwrite": terms.forbid_overwrite or None,

@@ -64,6 +64,15 @@ def key_of(options: Mapping[str, JSON], environ: Mapping[str, str]) -> AccessKey
     return found
 
 
+def check_lasting(key: AccessKey) -> None:
+    """Raise `SinkError` for a key whose links may end while a job waits."""
+    if key.token is not None:
+        raise SinkError(
+            f"the key of {key.origin} is a temporary one: a link that it signs may end while the job waits in the "
+            "service's queue; give a key that lasts"
+        )
+
+
 def _of_options(options: Mapping[str, JSON]) -> AccessKey | None:
     if "access_key_id" not in options:
         return None

@@ -83,6 +83,17 @@ SOURCE_OPTIONS: dict[str, JSON] = {
     },
 }
 
+STAGING_OPTIONS: dict[str, JSON] = {
+    "prefix": {
+        "type": "string",
+        "minLength": 1,
+        "pattern": "^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*/$",
+        "default": "wanrun-staging/",
+        "description": "How the keys begin; behind it stands the digest of the bytes.",
+        "examples": ["wanrun-staging/"],
+    },
+}
+
 KEY_OPTIONS: dict[str, JSON] = {
     "access_key_id": {
         "type": "string",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".mp4"  #: a key ends with it, which is what the file is
 MAX_KEY_BYTES = 1023
+PREFIX = "wanrun-staging/"
 RESERVED = "wanrun-"  #: starts the names of the metadata that are ours
 NAMED = frozenset({"internal", "accelerate"})  #: endpoints that have a name
 LOOPBACK_HOSTS = frozenset(
@@ -75,6 +76,11 @@ def object_of(options: Mapping[str, JSON]) -> Place:
     """Return the object that a source's options name; raises `SinkError` for one that cannot be."""
     version = options.get("version")
     return replace(_place(options, str(options["key"])), version=None if version is None else str(version))
+
+
+def staged_at(options: Mapping[str, JSON], name: str) -> Place:
+    """Return the object that a file becomes on its way to the service; raises `SinkError` for one that cannot be."""
+    return _place(options, f"{options.get('prefix', PREFIX)}{name}")
 
 
 def _place(options: Mapping[str, JSON], key: str) -> Place:

@@ -49,6 +49,9 @@ DELIVERY = Errand(
 READING = Errand(
     actions="oss:GetObject", meanwhile="nothing was paid for this job", again="run again with --retry-failed"
 )
+KEEPING = Errand(
+    actions="oss:PutObject and oss:GetObject", meanwhile="nothing was submitted with it", again="run again"
+)
 
 
 class Refused(SinkError):

@@ -8,17 +8,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from wanrun import Identity, MediaUrl, SinkError, SourceError
-from wanrun_plugins._oss_keys import check_key_options, key_of
+from wanrun_plugins._oss_keys import check_key_options, check_lasting, key_of
 from wanrun_plugins._oss_options import BUCKET_OPTIONS, KEY_OPTIONS, SOURCE_OPTIONS
 from wanrun_plugins._oss_places import object_of
+from wanrun_plugins._oss_staging import LINK_HOURS, staged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wanrun import MediaRef, PrepareContext
+    from wanrun import DeliverContext, MediaRef, PrepareContext, Staging
     from wanrun.types import JSON
-
-LINK_HOURS = 48  #: a task ends within 24
 
 OPTIONS: dict[str, JSON] = {
     "type": "object",
@@ -48,6 +47,10 @@ class OssSource:
         """Return a signed link to the object, once OSS says that it is there."""
         return await ctx.to_thread(_signed, ref)
 
+    async def stage(self, file: Staging, ctx: DeliverContext) -> MediaUrl:
+        """Put a local file into the operator's own bucket, once for each content, and return a signed link to it."""
+        return await ctx.to_thread(staged, file)
+
 
 def _signed(ref: MediaRef) -> MediaUrl:
     from wanrun_plugins._oss_client import OssClient  # here, since it loads the SDK
@@ -55,11 +58,7 @@ def _signed(ref: MediaRef) -> MediaUrl:
 
     with _as_source_errors():
         key = key_of(ref.options, os.environ)
-        if key.token is not None:
-            raise SinkError(
-                f"the key of {key.origin} is a temporary one: a link that it signs may end while the job waits in the "
-                "service's queue; give a key that lasts"
-            )
+        check_lasting(key)
         with OssClient(object_of(ref.options), key, READING) as client:
             try:
                 found = client.look()

@@ -17,6 +17,7 @@ from wanrun_plugins._oss_options import BUCKET_OPTIONS, KEY_OPTIONS, SINK_OPTION
 from wanrun_plugins._oss_places import own_metadata, place_of
 from wanrun_plugins._oss_source import OPTIONS as SOURCE
 from wanrun_plugins._oss_source import OssSource
+from wanrun_plugins._oss_staging import OPTIONS as STAGING
 
 if TYPE_CHECKING:
     from wanrun import DeliverContext, Delivery, Job, Receipt, SinkRef
@@ -80,7 +81,7 @@ def _require_sdk(purpose: str) -> None:
 @hookimpl
 def wanrun_sources() -> dict[str, SourceKind]:
     """Offer `oss`."""
-    return {"oss": SourceKind(options=SOURCE, build=_source, remote=True)}
+    return {"oss": SourceKind(options=SOURCE, build=_source, staging=STAGING, remote=True)}
 
 
 @hookimpl

@@ -51,6 +51,7 @@ from wanrun.rehearsal import Rehearsal, is_unread
 from wanrun.selection import Selection, left_out, select
 from wanrun.services import Services, account_of
 from wanrun.signals import Signals
+from wanrun.stages import stage_of
 from wanrun.types import Action
 
 if TYPE_CHECKING:
@@ -207,6 +208,7 @@ class Run:
             stop=stop,
             budget=Budget(ledger, caps_of(self.project, batch, self._own_caps()), self.project.price),
             digests=self._digests,
+            stage=stage_of(self.project),
             news=news,
             waits=not self.no_wait,
             leave_at=self._began + self.max_wait_seconds,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cli_parts import FAST
+from cli_parts import FAST, SETTINGS
 from large_service import result
 
 from oss_server import Fault, OssServer
@@ -180,6 +180,83 @@ def test_an_object_is_an_input(project: Project, server: OssServer) -> None:
     assert {call.operation for call in server.calls} <= {"HeadObject", "GetObject"}
     assert b"x-oss-signature" not in project.bytes_of(".wanrun")
     assert "signature" not in (first.all + second.all).lower()
+
+
+STAGING = "[staging.oss]\nregion = 'cn-hangzhou'\nbucket = 'results'\n"
+
+
+def local_clips(project: Project) -> str:
+    """Write a spec of two jobs on one local clip, and return its name."""
+    (project.folder / "street.mp4").write_bytes((Path(__file__).parents[2] / "specs/media/street.mp4").read_bytes())
+    jobs = "".join(f"  - {{id: {each}, prompt: {each}, media: [{{video: street.mp4}}]}}\n" for each in ("one", "two"))
+    return project.write("batch.yaml", f"version: 1\ndefaults: {{model: wan2.7-videoedit}}\njobs:\n{jobs}")
+
+
+@pytest.mark.slow
+def test_local_files_go_through_a_bucket_of_ones_own(project: Project, server: OssServer) -> None:
+    """Once, whatever jobs use them, and the service's temporary store gets none."""
+    name = local_clips(project)
+    project.write("wanrun.toml", f"{SETTINGS}{STAGING}endpoint = '{server.url}'\n")
+    with project.emulator("--speed", "100000") as url:
+        said = project.process(name, "--base-url", url, **ENVIRON)
+        again = project.process(name, "--base-url", url, **ENVIRON)
+        calls = project.statement(url)["calls"]
+
+    assert (said.exit_code, again.exit_code) == (0, 0), (said, again)
+    assert [call.operation for call in server.calls if call.operation == "PutObject"] == ["PutObject"]
+    assert [key.partition("/")[0] for key in server.objects] == ["wanrun-staging"]
+    assert not {"policy", "upload"} & calls.keys(), calls
+    assert b"x-oss-signature" not in project.bytes_of(".wanrun")
+
+
+@pytest.mark.slow
+def test_a_bucket_that_cannot_be_used_stops_the_run_and_fails_no_job(project: Project, server: OssServer) -> None:
+    """Every job would meet it; running again goes on once it is mended."""
+    name = local_clips(project)
+    project.write("wanrun.toml", f"{SETTINGS}{STAGING.replace('results', 'none')}endpoint = '{server.url}'\n")
+    with project.emulator("--speed", "100000") as url:
+        said = project.process(name, "--base-url", url, **ENVIRON)
+        project.write("wanrun.toml", f"{SETTINGS}{STAGING}endpoint = '{server.url}'\n")
+        again = project.process(name, "--base-url", url, **ENVIRON)
+
+    assert said.exit_code == 3, said
+    assert 'there is no bucket "none" at 127.0.0.1' in said.all
+    assert "Traceback" not in said.all
+    assert again.exit_code == 0, again
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("[staging]\n", "staging has one table, named by a kind of source; write [staging.oss]"),
+        ("[staging]\noss = 'x'\n", "staging has one table, named by a kind of source; write [staging.oss]"),
+        ("[staging.file]\n", "staging.file is no kind of source that keeps files; installed: oss"),
+        ("[staging.oss]\nbucket = 'results'\n", 'staging.oss needs the key "region", such as region: cn-hangzhou'),
+        (f"{STAGING}prefx = 'x/'\n", 'unknown key "prefx"; did you mean "prefix"?'),
+        (f"{STAGING}prefix = 'x'\n", 'staging.oss.prefix is "x"; give text, such as wanrun-staging/'),
+        (f"{STAGING}access_key_secret = 'x'\n", 'unknown key "access_key_secret"'),
+    ],
+)
+def test_a_bad_table_is_said_before_anything_is_submitted(project: Project, table: str, message: str) -> None:
+    """With the file, and what to write instead."""
+    name = local_clips(project)
+    project.write("wanrun.toml", table)
+
+    said = project.wanrun(name)
+
+    assert said.exit_code == 2, said
+    assert "wanrun.toml: " in said.stderr
+    assert message in said.stderr
+
+
+def test_with_the_emulator_nothing_is_staged(project: Project) -> None:
+    """It has a store of its own, and nothing leaves the machine."""
+    name = local_clips(project)
+    project.write("wanrun.toml", STAGING)
+
+    said = project.wanrun(name, *FAST)
+
+    assert said.exit_code == 0, said
 
 
 # Before anything is paid
