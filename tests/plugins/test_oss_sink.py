@@ -197,6 +197,7 @@ CALLS = 8  #: of an upload that nothing happens to: look, begin, five parts, com
 FOR_EVER = 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("does", ["drop", "cut", "lose"])
 @pytest.mark.parametrize("at", range(1, CALLS + 1))
 async def test_an_end_at_any_call_loses_nothing(server: OssServer, tmp_path: Path, at: int, does: Any) -> None:
