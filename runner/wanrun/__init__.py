@@ -34,6 +34,7 @@ from wanrun.types import (
     Sandbox,
     Secret,
     SinkRef,
+    Staging,
     State,
     Usage,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "Source",
     "SourceError",
     "SourceKind",
+    "Staging",
     "State",
     "Submission",
     "Usage",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from wanrun.hookspecs import DeliverContext, NotifyContext, PrepareContext
     from wanrun.notices import Notice
-    from wanrun.types import Delivery, Job, MediaRef, SinkRef
+    from wanrun.types import Delivery, Job, MediaRef, SinkRef, Staging
 
 #: What the core cannot do without in an answer: field, type, and the type as a message calls it.
 _FACTS: dict[type, dict[str, tuple[type, str]]] = {
@@ -132,6 +132,12 @@ class GuardedSource(_Guarded[Source]):
         with self._guard("prepare"):
             media = await self._made.prepare(ref, ctx)
         return self._answer(media, MediaUrl, "prepare")
+
+    async def stage(self, file: Staging, ctx: DeliverContext) -> MediaUrl:
+        """As a source's `stage`; raises `PluginError` for one that has none."""
+        with self._guard("stage"):
+            media = await self._made.stage(file, ctx)  # type: ignore[attr-defined]  # not every source has it
+        return self._answer(media, MediaUrl, "stage")
 
 
 class GuardedSink(_Guarded[Sink]):

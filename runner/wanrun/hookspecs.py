@@ -66,6 +66,10 @@ class Source(Protocol):
 
     One that can have its local files cut and scaled also has `fitting(ref) -> Fitting | None`, which says what a
     reference asks for, without reading anything, and has it made by `PrepareContext.fitted`.
+
+    One whose kind has options for `staging` also has `async stage(file: Staging, ctx: DeliverContext) -> MediaUrl`: it
+    puts a file into the operator's own store, unless the same bytes are there, and returns a link that the service can
+    read for a day at least. It raises `wanrun.errors.Unavailable` for what passes, `ServiceError` for what stops all.
     """
 
     def locate(self, ref: MediaRef) -> Path | None:
@@ -105,6 +109,8 @@ class SourceKind:
     by_content: bool = (
         False  #: `identify` goes by the options and the bytes that `locate` names alone: kept while both stay
     )
+    staging: Mapping[str, JSON] | None = None  #: JSON Schema of `[staging.KIND]` in `wanrun.toml`, if it can `stage`
+    remote: bool = False  #: `prepare` asks others, or needs secrets: with `--emulator` a link to nowhere stands in
 
 
 class DeliverContext(Protocol):

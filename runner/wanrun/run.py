@@ -47,10 +47,11 @@ from wanrun.plan import Plan, identify, references
 from wanrun.planfile import keep_promise, promise_of
 from wanrun.policy import refuse_vetoed
 from wanrun.project import make_private
-from wanrun.rehearsal import Rehearsal
+from wanrun.rehearsal import Rehearsal, is_unread
 from wanrun.selection import Selection, left_out, select
 from wanrun.services import Services, account_of
 from wanrun.signals import Signals
+from wanrun.stages import stage_of
 from wanrun.types import Action
 
 if TYPE_CHECKING:
@@ -208,6 +209,7 @@ class Run:
             stop=stop,
             budget=Budget(ledger, caps_of(self.project, batch, self._own_caps()), self.project.price),
             digests=self._digests,
+            stage=stage_of(self.project),
             news=news,
             waits=not self.no_wait,
             leave_at=self._began + self.max_wait_seconds,
@@ -278,7 +280,8 @@ def _secret_options(plan: Plan, catalog: Catalog) -> Iterator[Mapping[str, JSON]
     """
     for planned in plan.jobs:
         if planned.action is Action.SUBMIT:
-            yield from (ref.options for ref in planned.job.media)
+            media = [ref for ref in planned.job.media if not is_unread(catalog, ref.kind)]
+            yield from (ref.options for ref in media)
         if planned.action in (Action.SUBMIT, Action.DELIVER):
             sinks = [sink for sink in planned.job.sinks if not isinstance(catalog.sink(sink.kind), Rehearsal)]
             yield from (sink.options for sink in sinks)

@@ -261,6 +261,16 @@ class MediaUrl:
     expires_at: float | None = None  #: epoch seconds; None: not known to expire
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staging:
+    """One local file on its way to the operator's own store, from where the service reads it."""
+
+    path: Path
+    key: str  #: `sha256:...` of the bytes that must arrive
+    mime: str
+    options: Mapping[str, JSON]  #: of the table `[staging.KIND]`
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a finished task used; seconds as the service counts them (`usage` of a query)."""

@@ -18,17 +18,20 @@ from wanrun.engine.patience import patiently
 from wanrun.engine.upstream import hand_on, priced
 from wanrun.errors import ServiceError, SourceError, WanrunError
 from wanrun.inputs import INLINE_BYTES, data_url
+from wanrun.rehearsal import is_unread
 from wanrun.types import MediaUrl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wanrun.engine.work import Lane, OpenJob, Work
+    from wanrun.stages import Stage
     from wanrun.types import Identity, MediaRef
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+TASK_LIFE_SECONDS = 24 * 3600  #: no task waits longer
 UPLOAD_LIFE_SECONDS = 48 * 3600  #: of a file in the service's temporary store
 
 
@@ -47,6 +50,7 @@ class Preparer:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._uploads: dict[tuple[str, str, str], trio.Lock] = {}
+        self._links: dict[str, MediaUrl] = {}  # to what is staged
         self.fitter = Fitter(work)
 
     async def prepare(self, job: OpenJob) -> Prepared:
@@ -72,16 +76,19 @@ class Preparer:
         if upstream_of(ref) is not None:
             return await hand_on(job, ref, self._work, ctx.upload)
         try:
-            with_secrets = replace(ref, options=self._work.vault.opened(ref.options))
-            return await self._work.catalog.source(ref.kind).prepare(with_secrets, ctx)
+            if not is_unread(self._work.catalog, ref.kind):
+                ref = replace(ref, options=self._work.vault.opened(ref.options))
+            return await self._work.catalog.source(ref.kind).prepare(ref, ctx)
         except (SourceError, ServiceError):
             raise
         except WanrunError as exc:  # a plugin's bug, as its guard words it: this job's failure, not the run's
             raise SourceError(str(exc)) from exc
 
-    async def upload(self, job: OpenJob, path: Path, *, key: str, mime: str) -> MediaUrl:
+    async def upload(self, job: OpenJob, path: Path, ctx: _Context, *, key: str, mime: str) -> MediaUrl:
         """Return the upload of these bytes, made now unless this or an earlier run has a good one."""
         ledger, lane = self._work.ledger, self._work.lanes[job.provider]
+        if (stage := self._work.stage) is not None:
+            return await self._staged(stage, lane, path, ctx, key=key, mime=mime)
         async with self._uploads.setdefault((key, job.provider, job.model), trio.Lock()):
             media = ledger.upload(key, provider=job.provider, model=job.model)
             if media is None:
@@ -94,6 +101,25 @@ class Preparer:
                 )
                 ledger.uploaded(key, provider=job.provider, model=job.model, media=media)
             return media
+
+    async def _staged(self, stage: Stage, lane: Lane, path: Path, ctx: _Context, *, key: str, mime: str) -> MediaUrl:
+        """Return a link to these bytes in a store of one's own, put there now unless they are; once for each run."""
+        async with self._uploads.setdefault((key, "", ""), trio.Lock()):
+            if not self._lives_on(self._links.get(key)):
+                self._links[key] = await patiently(
+                    lambda: stage.keep(path, key=key, mime=mime, ctx=ctx),
+                    work=self._work,
+                    lane=lane,
+                    limiter=None,
+                    what="uploads",
+                )
+            return self._links[key]
+
+    def _lives_on(self, media: MediaUrl | None) -> bool:
+        """Say whether a link can still be read for as long as a task may wait."""
+        if media is None:
+            return False
+        return media.expires_at is None or media.expires_at > self._work.world.now() + TASK_LIFE_SECONDS
 
     async def _upload(self, job: OpenJob, lane: Lane, path: Path, *, key: str, mime: str) -> MediaUrl:
         policy = await lane.client.upload_policy(job.model)
@@ -118,7 +144,7 @@ class _Context:
         self.identity, self.inline_bytes_left = identity, inline_bytes_left
 
     async def upload(self, path: Path, *, key: str, mime: str) -> MediaUrl:
-        return await self._preparer.upload(self._job, path, key=key, mime=mime)
+        return await self._preparer.upload(self._job, path, self, key=key, mime=mime)
 
     async def fitted(self, path: Path) -> Path:
         return await self._preparer.fitter.fitted(path, self._ref, self.identity, self._job.model)

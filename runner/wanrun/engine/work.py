@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from wanrun.ledger import Attempt, Ledger, UnsureAttempt
     from wanrun.plan import PlannedJob
     from wanrun.settings import Provider
+    from wanrun.stages import Stage
     from wanrun.types import JSON
     from wanrun.vault import Vault
 
@@ -150,6 +151,7 @@ class Work:
     stop: Stop
     budget: Budget
     digests: Digests  #: of local files, by which the plan knows them
+    stage: Stage | None = None  #: a store of one's own for local files; None: the service's temporary one
     news: News = field(default_factory=News)  #: who hears of what happens
     waits: bool = True  #: False: fill the places in flight, and leave
     leave_at: float = math.inf  #: on trio's clock; what is not under way by then is left to another run

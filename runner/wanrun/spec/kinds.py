@@ -180,7 +180,9 @@ def _no_short_form(text: str, label: str) -> Sentence | None:
     """Say why a text is no short form, or None: links and paths are, other schemes need their options."""
     scheme = found.group(1).lower() if (found := _SCHEME.match(text)) else ""
     if scheme == "oss" and not text.startswith(PASSED_ON):
-        words = f"{label} is {shown(text)}, which needs a signature; write {{oss: {{bucket: ..., key: ...}}}}"
+        words = (
+            f"{label} is {shown(text)}, which needs a signature; write {{oss: {{region: ..., bucket: ..., key: ...}}}}"
+        )
         return rules.OSS_LINK(words)
     if scheme and scheme not in ("http", "https", "file", "oss"):
         words = f"{label} is {shown(text)}; give an http:// or https:// link, a path, or one key, the kind of source"

@@ -1,0 +1,51 @@
+"""Where local files go on their way to the service: through its temporary store, or one's own, as `[staging]` says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wanrun.errors import SettingsError
+from wanrun.guards import GuardedSource
+from wanrun.spec.nodes import Mark, node_of
+from wanrun.spec.sentences import Checker, dotted
+from wanrun.types import Staging
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wanrun.hookspecs import DeliverContext
+    from wanrun.project import Project
+    from wanrun.types import MediaUrl
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A store of one's own."""
+
+    source: GuardedSource
+    options: Any
+
+    async def keep(self, path: Path, *, key: str, mime: str, ctx: DeliverContext) -> MediaUrl:
+        """Put a file there, unless the same bytes are there, and return a link to it."""
+        return await self.source.stage(Staging(path=path, key=key, mime=mime, options=self.options), ctx)
+
+
+def stage_of(project: Project) -> Stage | None:
+    """Return the store that the settings name, None for the service's own; raises `SettingsError` for a bad table.
+
+    With `--emulator` nothing leaves this machine, so there is none.
+    """
+    table = project.settings.staging
+    if table is None:
+        return None
+    schema = kind.staging if (kind := project.catalog.sources.get(table.kind)) is not None else None
+    if schema is None:
+        able = [name for name, each in project.catalog.sources.items() if each.staging is not None]
+        words = f"staging.{table.kind} is no kind of source that keeps files; installed: {', '.join(able) or 'none'}"
+        raise SettingsError(f"{project.settings.file}: {words}")
+    faults = Checker(schema).faults(node_of(dict(table.options), Mark(1, 1)), dotted(f"staging.{table.kind}"))
+    if found := [f"{project.settings.file}: {message}" for _, message, _ in faults]:
+        raise SettingsError("\n".join(found))
+    source = project.catalog.source(table.kind)
+    return Stage(source, table.options) if isinstance(source, GuardedSource) else None
