@@ -106,7 +106,8 @@ CASES = {
     "secrets = []": [],
     'plugins = ["file", "http", "folder"]': [],
     'plugins = ["file", "folder"]': [
-        '9:16: no plugin offers the source "http"; installed: file, job',
+        '9:16: the source "http" cannot be used: the plugin http is not allowed here ([allow] in the settings); '
+        "in use: file, job",
     ],
 }
 

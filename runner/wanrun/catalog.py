@@ -24,6 +24,7 @@ class Catalog:
     models: Mapping[str, Model]
     observers: Callable[[], list[Callable[[Event], None]]] = list  #: called once per run
     check_job: Callable[[Submission], list[tuple[str, Objection]]] = lambda _: []  #: with who objects
+    off: Mapping[str, str] = field(default_factory=dict)  #: installed plugins that are not imported, and why
     _sources: dict[str, Source] = field(default_factory=dict, repr=False, compare=False)
     _sinks: dict[str, Sink] = field(default_factory=dict, repr=False, compare=False)
     _built: dict[str, Sink | Notifier] = field(default_factory=dict, repr=False, compare=False)

@@ -43,6 +43,7 @@ class Setup:
     ledger: Path | None = None
     require_ledger: bool = False  #: refuse to go on without a ledger, which a run would begin anew
     emulator: EmulatorOptions | None = None  #: None: the service itself
+    without_plugins: tuple[str, ...] = ()  #: installed plugins, by name, that are not even imported
     environ: Mapping[str, str] | None = None  #: default the process's own
 
 
@@ -100,7 +101,7 @@ def open_project(setup: Setup, *, catalog: Catalog | None = None) -> Project:
     """Resolve a setup; raises `SettingsError` or `PluginError`."""
     settings = load_settings(start=setup.folder, config=setup.config, base_url=setup.base_url, environ=setup.environ)
     check_name(settings.root)
-    catalog = catalog or load_catalog(only=settings.allow.plugins)
+    catalog = catalog or load_catalog(only=settings.allow.plugins, without=setup.without_plugins)
     if setup.emulator is not None and not setup.emulator.deliver:
         catalog = rehearsed(catalog)
     path = _ledger_path(setup, settings)

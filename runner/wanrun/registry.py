@@ -17,7 +17,7 @@ import pluggy
 from wanrun import hookspecs
 from wanrun.catalog import Catalog
 from wanrun.chains import CHAIN, KIND
-from wanrun.errors import PluginError, WanrunError
+from wanrun.errors import PluginError, SettingsError, WanrunError
 from wanrun.guards import Origin
 from wanrun.hookspecs import Objection
 from wanrun.models import shipped_models
@@ -32,28 +32,49 @@ if TYPE_CHECKING:
 
 GROUP = hookspecs.PROJECT  #: the group of entry points that plugins use
 CORE = Origin("wanrun", "the core")
+NOT_ALLOWED = "not allowed here ([allow] in the settings)"
+SWITCHED_OFF = "switched off by --no-plugin"
 
 
 def load_catalog(
-    *, plugins: Iterable[object] = (), entry_points: bool = True, only: Collection[str] | None = None
+    *,
+    plugins: Iterable[object] = (),
+    entry_points: bool = True,
+    only: Collection[str] | None = None,
+    without: Collection[str] = (),
 ) -> Catalog:
     """Return what all plugins offer: the installed ones, unless `entry_points` is off, and the ones given.
 
-    Of the installed ones, where `only` is given, just those are imported whose entry points it names.
+    Of the installed ones, where `only` is given, just those are imported whose entry points it names, and never those
+    that `without` names; the catalog's `off` has the others.
 
     A plugin is a module or any other object with functions marked `wanrun.hookimpl`. The order of installation makes
     no difference. Raises `PluginError` for one that cannot be imported or that offers something unusable, and when
-    two offer the same name.
+    two offer the same name; `SettingsError` for a name in `without` that is no plugin's.
     """
     loaded = _Plugins()
     for plugin in plugins:
         loaded.add(plugin, Origin(getattr(plugin, "__name__", type(plugin).__name__), "given by the program"))
-    for point in sorted(metadata.entry_points(group=GROUP)) if entry_points else ():
-        if only is not None and point.name not in only:
-            continue
-        origin = _origin(point)
-        loaded.add(_imported(point, origin), origin)
-    return _catalog(loaded)
+    installed = sorted(metadata.entry_points(group=GROUP)) if entry_points else []
+    off = _switched_off([point.name for point in installed], only, without) if entry_points else {}
+    for point in installed:
+        if point.name not in off:
+            origin = _origin(point)
+            loaded.add(_imported(point, origin), origin)
+    return replace(_catalog(loaded), off=off)
+
+
+def _switched_off(installed: list[str], only: Collection[str] | None, without: Collection[str]) -> dict[str, str]:
+    """Return why some of the installed plugins are not to be imported; raises `SettingsError` for a name of none."""
+    for name in without:
+        if name not in installed:
+            near = get_close_matches(name, installed, n=1)
+            hint = f'did you mean "{near[0]}"? ' if near else ""
+            raise SettingsError(
+                f'no plugin is called "{name}" (named by --no-plugin); {hint}installed: {", ".join(installed)}'
+            )
+    off = [name for name in installed if name in without or (only is not None and name not in only)]
+    return {name: SWITCHED_OFF if name in without else NOT_ALLOWED for name in off}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +90,12 @@ class InstalledPlugin:
     observes: bool = False  #: it hears of the events of runs
     checks: bool = False  #: it may object to jobs
     problem: str | None = None  #: why it cannot be used
-    allowed: bool = True  #: the settings let it be used; one that is not is not imported, and what it offers not known
+    off: str | None = None  #: why it is not imported, so that what it offers is not known
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the settings let it be used."""
+        return self.off != NOT_ALLOWED
 
     def offers(self) -> str:
         """Return what it offers in words: `source file; models a, b`."""
@@ -79,11 +105,14 @@ class InstalledPlugin:
         return "; ".join([*parts, "hears of events"] if self.observes else parts)
 
 
-def installed_plugins(only: Collection[str] | None = None) -> list[InstalledPlugin]:
+def installed_plugins(only: Collection[str] | None = None, without: Collection[str] = ()) -> list[InstalledPlugin]:
     """Return every installed plugin by name, the core first; one that is broken with what is wrong, never an error.
 
-    Where `only` is given, just those are imported and asked that it names.
+    Where `only` is given, just those are imported and asked that it names, and never those that `without` names.
+    Raises `SettingsError` for a name in `without` that is no plugin's.
     """
+    points = sorted(metadata.entry_points(group=GROUP))
+    off = _switched_off([point.name for point in points], only, without)
     core = InstalledPlugin(
         name="wanrun",
         package="wanrun",
@@ -92,11 +121,11 @@ def installed_plugins(only: Collection[str] | None = None) -> list[InstalledPlug
         models=tuple(model.name for model in shipped_models()),
     )
     found = [
-        _surveyed(point) if only is None or point.name in only else replace(_installed(point), allowed=False)
-        for point in sorted(metadata.entry_points(group=GROUP))
+        _surveyed(point) if point.name not in off else replace(_installed(point), off=off[point.name])
+        for point in points
     ]
     if not any(plugin.problem for plugin in found):
-        found = _with_quarrel(found, only)
+        found = _with_quarrel(found, only, without)
     return [core, *found]
 
 
@@ -123,10 +152,12 @@ def _installed(point: metadata.EntryPoint) -> InstalledPlugin:
     return InstalledPlugin(name=point.name, package=package, version=version)
 
 
-def _with_quarrel(found: list[InstalledPlugin], only: Collection[str] | None) -> list[InstalledPlugin]:
+def _with_quarrel(
+    found: list[InstalledPlugin], only: Collection[str] | None, without: Collection[str]
+) -> list[InstalledPlugin]:
     """Mark the plugin whose offers collide with another's, though each works by itself."""
     try:
-        load_catalog(only=only)
+        load_catalog(only=only, without=without)
     except PluginError as exc:
         return [replace(each, problem=exc.reason) if each.name == exc.plugin else each for each in found]
     return found

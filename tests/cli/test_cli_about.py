@@ -181,7 +181,7 @@ def test_what_a_project_does_not_allow_is_marked(project: Project, install: Inst
     assert (found["loud"]["problem"], found["http"]["kinds_not_allowed"]) == (None, ["url"])
     assert kind.stdout.splitlines()[1] == "not allowed here ([allow] in the settings)"
     assert unknown.exit_code == 2
-    assert "not looked at, since [allow] in the settings does not have them: " in unknown.stderr
+    assert "; loud is not allowed here ([allow] in the settings)" in unknown.stderr
 
 
 def test_the_installed_plugins_are_shown(project: Project, install: Install) -> None:
@@ -242,6 +242,99 @@ def test_every_built_in_kind_explains_itself(project: Project, kind: str) -> Non
     for name, option in described["options"]["properties"].items():
         assert f"  {name}: " in said.stdout
         assert option["description"] in said.stdout
+
+
+DEEP = """
+    from wanrun import SinkKind, hookimpl
+
+    def option(type_, **more):
+        return {"type": type_, "description": "What it is.", **more}
+
+    @hookimpl
+    def wanrun_sinks():
+        login = {"user": option("string"), "token": option("string", writeOnly=True)}
+        properties = {
+            "login": option("object", properties=login, required=["user"]),
+            "headers": option("object", additionalProperties={"type": "string", "writeOnly": True}),
+            "sizes": option("array", items={"type": "integer"}),
+            "retries": option("integer", minimum=0, maximum=5, default=2),
+        }
+        return {"deep": SinkKind(options={"type": "object", "properties": properties}, build=object)}
+
+    @hookimpl
+    def wanrun_sources():
+        return {}
+"""
+
+
+def test_options_within_options_and_secrets_are_shown(project: Project, install: Install) -> None:
+    """Each by the way that leads to it; programs get the ways to what takes secrets."""
+    install("vaults", DEEP)
+
+    said = project.wanrun("plugins", "vaults")
+    (kind,) = project.wanrun("plugins", "vaults", "--format", "json").json["kinds"]
+
+    assert [line.strip() for line in said.stdout.splitlines() if line.startswith("  ") and line[2] != " "] == [
+        "login: object",
+        "login.user: string, required",
+        "login.token: string, may be a secret",
+        "headers: object, what is in it may be secrets",
+        "sizes: list of integer",
+        "retries: integer from 0 to 5, default 2",
+    ]
+    assert (kind["kind"], kind["secrets"]) == ("deep", ["login.token", "headers.*"])
+
+
+def test_a_plugin_s_name_shows_all_that_it_offers(project: Project, install: Install) -> None:
+    """Every kind of it; of one without kinds, in a line, what else it does; a broken one is named."""
+    install("ears", "import wanrun\n@wanrun.hookimpl\ndef wanrun_observers(): return []\n")
+
+    both = project.wanrun("plugins", "wanrun")
+    ears = project.wanrun("plugins", "ears")
+    install("broken", "1 / 0")
+    broken = project.wanrun("plugins", "broken")
+
+    assert both.stdout.startswith("source job, of wanrun (wanrun ")
+    assert ears.stdout.split(maxsplit=3)[3] == "hears of events\n"
+    assert broken.exit_code == 2
+    assert (
+        broken.stderr == "plugin broken (broken 1.2): cannot import plug_broken: ZeroDivisionError: division by zero\n"
+    )
+
+
+def test_a_plugin_that_is_switched_off_is_not_imported(project: Project, install: Install) -> None:
+    """Not by any command, though it would fail; a spec that needs it is told at its line, and a wrong name is named."""
+    install("loud", LOUD)
+    jobs = "defaults: {model: wan2.7-videoedit}\njobs: [{id: a, media: [{video: https://example.com/a.mp4}]}]\n"
+    spec = project.write("s.yaml", f"version: 1\n{jobs}")
+    used = project.write("u.yaml", f"version: 1\nsinks: {{x: {{loud: 1}}, y: {{lout: 1}}}}\n{jobs}")
+
+    broken = project.wanrun("validate", spec)
+    fine = project.wanrun("validate", spec, "--no-plugin", "loud")
+    told = project.wanrun("validate", used, "--no-plugin", "loud", "--no-plugin", "http")
+    listed = project.wanrun("plugins", "--no-plugin", "loud", "--format", "json").json["plugins"]
+    asked = project.wanrun("plugins", "loud", "--no-plugin", "loud")
+    near = project.wanrun("plan", spec, "--no-plugin", "lod")
+    run = project.wanrun("run", spec, "--no-plugin", "loud", *FAST)
+
+    assert (broken.exit_code, fine.exit_code, fine.stdout) == (2, 0, "1 job in 1 spec; no problems\n"), fine
+    assert told.stderr.splitlines()[:3] == [
+        'u.yaml:2:13: the sink "loud" cannot be used: the plugin loud is switched off by --no-plugin; in use: folder',
+        'u.yaml:2:27: no plugin in use offers the sink "lout"; in use: folder; http is switched off by --no-plugin; '
+        "loud is switched off by --no-plugin",
+        'u.yaml:4:32: the source "http" cannot be used: the plugin http is switched off by --no-plugin; '
+        "in use: file, job",
+    ]
+    assert {each["plugin"]: each["off"] for each in listed}["loud"] == "switched off by --no-plugin"
+    assert (asked.exit_code, asked.stderr) == (
+        2,
+        "what the plugin loud offers is not known: it is switched off by --no-plugin, and not imported\n",
+    )
+    assert near.exit_code == 2
+    assert near.stderr.startswith(
+        'no plugin is called "lod" (named by --no-plugin); did you mean "loud"? installed: file'
+    )
+    assert run.exit_code == 0, run
 
 
 def test_a_kind_that_nobody_offers_is_named(project: Project) -> None:
@@ -368,7 +461,7 @@ def test_what_specs_may_use_is_shown(project: Project, install: Install, key: st
     assert any(each.startswith("note allow [allow] has plugins that are not installed: vault; there") for each in words)
     known = "file, folder, http, job, url"
     assert f"note allow [allow] has kinds that no allowed plugin offers: flie; there are {known}" in words
-    assert any("plugin loud" in each and "does not have it; it is not imported" in each for each in words)
+    assert any("plugin loud" in each and "([allow] in the settings); it is not imported" in each for each in words)
     assert (open_one.exit_code, "allow" in open_one.stdout) == (2, False), open_one
 
 

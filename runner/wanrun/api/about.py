@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
-from wanrun.errors import SettingsError
+from wanrun.errors import PluginError, SettingsError
 from wanrun.models import schemas_folder
 from wanrun.permits import is_kind_allowed, narrowed
 from wanrun.project import Setup
 from wanrun.registry import InstalledPlugin, installed_plugins, load_catalog
 from wanrun.settings import load_settings
 from wanrun.spec.printed import printed_base_schema, printed_schema
+from wanrun.spec.sealing import secret_paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,7 @@ class InstalledKind:
     plugin: InstalledPlugin
     short: str | None  #: the option that a bare string stands for
     options: Mapping[str, JSON]  #: JSON Schema of an object
+    secrets: tuple[str, ...] = ()  #: the options that take secrets, such as `token` or `auth.token`
     allowed: bool = True  #: specs of this project may use it
 
 
@@ -49,7 +51,7 @@ def schema(
         text = (schemas_folder() / "events.schema.json").read_text(encoding="utf-8")
         return dict(json.loads(text))
     allow = _allow(setup)
-    catalog = narrowed(load_catalog(only=allow.plugins), allow)
+    catalog = narrowed(load_catalog(only=allow.plugins, without=_without(setup)), allow)
     if model is None:
         return printed_base_schema(catalog) if base else printed_schema(catalog)
     if model not in catalog.models:
@@ -61,27 +63,42 @@ def schema(
 def plugins(setup: Setup | None = None) -> list[InstalledPlugin]:
     """Return every installed plugin, the core first; one that is broken with its `problem`.
 
-    One that the project does not allow is not imported, so that what it offers is not known. Raises `SettingsError`
-    for settings that cannot be read.
+    One that is switched off, or that the project does not allow, is not imported, so that what it offers is not known
+    (`off` says why). Raises `SettingsError` for settings that cannot be read.
     """
-    return installed_plugins(_allow(setup).plugins)
+    return installed_plugins(_allow(setup).plugins, _without(setup))
 
 
 def kinds(name: str | None = None, setup: Setup | None = None) -> list[InstalledKind]:
-    """Return the installed kinds of source and sink, or what is offered under a name: one of them, or both.
+    """Return the installed kinds of source and sink, or what is offered under a name: a kind's, else a plugin's.
 
-    Raises `SettingsError` for a name that is nothing's.
+    Raises `SettingsError` for a name that is nothing's, and `PluginError` for a plugin that cannot be used.
     """
     allow = _allow(setup)
-    installed = installed_plugins(allow.plugins)
+    installed = installed_plugins(allow.plugins, _without(setup))
     every = [kind for plugin in installed for kind in _kinds(plugin, allow)]
-    found = [kind for kind in every if name in (None, kind.name)]
-    if name is not None and not found:
-        known = sorted({kind.name for kind in every})
-        unknown = ", ".join(plugin.name for plugin in installed if not plugin.allowed)
-        more = f"; not looked at, since [allow] in the settings does not have them: {unknown}" if unknown else ""
-        raise SettingsError(f'no plugin offers the kind "{name}"; {_hint(name, known)}{more}')
-    return found
+    if name is None:
+        return every
+    if found := [kind for kind in every if kind.name == name]:
+        return found
+    if named := [plugin for plugin in installed if plugin.name == name]:
+        _refuse_unusable(named[0])
+        return [kind for kind in every if kind.plugin.name == name]
+    known = sorted({*(kind.name for kind in every), *(plugin.name for plugin in installed)})
+    off = [f"{plugin.name} is {plugin.off}" for plugin in installed if plugin.off]
+    raise SettingsError("; ".join([f'no plugin offers the kind "{name}"; {_hint(name, known)}', *off]))
+
+
+def _refuse_unusable(plugin: InstalledPlugin) -> None:
+    """Raise for a plugin that says nothing of what it offers."""
+    if plugin.off is not None:
+        raise SettingsError(f"what the plugin {plugin.name} offers is not known: it is {plugin.off}, and not imported")
+    if plugin.problem is not None:
+        raise PluginError(plugin.problem, plugin=plugin.name, package=f"{plugin.package} {plugin.version}".strip())
+
+
+def _without(setup: Setup | None) -> tuple[str, ...]:
+    return setup.without_plugins if setup else ()
 
 
 def _allow(setup: Setup | None) -> Allow:
@@ -103,6 +120,7 @@ def _kind(
         plugin=plugin,
         short=kind.short,
         options=kind.options,
+        secrets=tuple(secret_paths(kind.options)),
         allowed=is_kind_allowed(sort, name, allow),
     )
 

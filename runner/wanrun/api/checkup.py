@@ -50,10 +50,10 @@ def doctor(setup: Setup | None = None, *, provider: str | None = None) -> Checku
     found = _machine()
     try:
         allow = load_settings(start=setup.folder, config=setup.config, environ=setup.environ).allow
-        project = open_project(setup, catalog=_catalog(allow))
+        project = open_project(setup, catalog=_catalog(allow, setup.without_plugins))
     except SettingsError as exc:
         return Checkup((*found, *map(_plugin, installed_plugins()), problem("settings", str(exc))))
-    plugins = installed_plugins(allow.plugins)
+    plugins = installed_plugins(allow.plugins, setup.without_plugins)
     found += map(_plugin, plugins)
     found += [_root(project), _settings(project), *_allowed(allow, plugins)]
     findings, account = _ledger(project)
@@ -88,18 +88,18 @@ def _extra(module: str) -> Finding:
 def _plugin(plugin: InstalledPlugin) -> Finding:
     about = f"plugin {plugin.name}"
     package = f"{plugin.package} {plugin.version}".strip()
-    if not plugin.allowed:
-        words = f"{package}: [allow] in the settings does not have it; it is not imported"
-        return note(about, words, package=plugin.package, version=plugin.version, allowed=False)
+    if plugin.off is not None:
+        words = f"{package}: {plugin.off}; it is not imported"
+        return note(about, words, package=plugin.package, version=plugin.version, allowed=plugin.allowed)
     if plugin.problem is not None:
         return problem(about, f"{package}: {plugin.problem}", advice=f"mend or uninstall {plugin.package}")
     return fine(about, f"{package}: {plugin.offers()}", package=plugin.package, version=plugin.version)
 
 
-def _catalog(allow: Allow) -> Catalog:
+def _catalog(allow: Allow, without: Sequence[str]) -> Catalog:
     """Return what is installed and allowed; where that cannot be used, which is a finding, what the core has."""
     try:
-        return load_catalog(only=allow.plugins)
+        return load_catalog(only=allow.plugins, without=without)
     except PluginError:
         return load_catalog(entry_points=False)
 

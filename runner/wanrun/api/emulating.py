@@ -43,7 +43,7 @@ def emulate(
         speed=options.speed,
         edit=options.edit,
         faults=load_faults(options.faults) if options.faults else None,
-        models=list(load_catalog().models.values()),
+        models=list(load_catalog(without=setup.without_plugins if setup else ()).models.values()),
         log=ready,
     )
     with plain_errors():

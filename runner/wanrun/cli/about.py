@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wanrun import api
-from wanrun.cli.options import config_option, emulator_flag, emulator_options, format_option, make_setup, setup_options
+from wanrun.cli.options import (
+    config_option,
+    emulator_flag,
+    emulator_options,
+    format_option,
+    make_setup,
+    no_plugin_option,
+    setup_options,
+)
 from wanrun.cli.output import counted, say, say_json, table
 from wanrun.errors import ExitCode
+from wanrun.registry import NOT_ALLOWED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
-
-NOT_ALLOWED = "not allowed here ([allow] in the settings)"
 
 
 @click.command()
@@ -25,8 +32,11 @@ NOT_ALLOWED = "not allowed here ([allow] in the settings)"
 @click.option("--base", is_flag=True, help="Instead, what a file holds that specs extend.")
 @click.option("--model", metavar="NAME", help="Instead, what a job may ask of one model.")
 @config_option
+@no_plugin_option
 @format_option
-def schema(events: bool, base: bool, model: str | None, config: Path | None, form: str) -> int:
+def schema(
+    events: bool, base: bool, model: str | None, config: Path | None, without_plugins: tuple[str, ...], form: str
+) -> int:
     """Print the JSON Schema of specs, with the options of every installed plugin; JSON in either format.
 
     Of plugins and kinds, it has those that [allow] in the settings lets specs use.
@@ -41,24 +51,31 @@ def schema(events: bool, base: bool, model: str | None, config: Path | None, for
     """
     if events + base + (model is not None) > 1:
         raise click.UsageError("--events, --base and --model exclude each other")
-    say_json(api.schema(api.Setup(config=config), events=events, base=base, model=model))
+    setup = api.Setup(config=config, without_plugins=without_plugins)
+    say_json(api.schema(setup, events=events, base=base, model=model))
     return 0
 
 
 @click.command()
-@click.argument("kind", required=False, metavar="[KIND]")
+@click.argument("name", required=False, metavar="[NAME]")
 @config_option
+@no_plugin_option
 @format_option
-def plugins(kind: str | None, config: Path | None, form: str) -> int:
-    """Show the installed plugins and what each offers, or the options of one KIND of source or sink.
+def plugins(name: str | None, config: Path | None, without_plugins: tuple[str, ...], form: str) -> int:
+    """Show the installed plugins and what each offers, or the options of one kind of source or sink, or of a plugin's.
+
+    Of an option, it says what it takes, its default and examples, and whether it may be a secret (${{ secret.NAME }}).
 
     A plugin that cannot be used is named with what is wrong; exit code 2. What [allow] in the settings does not have
     is marked; a plugin that it does not have is not imported.
     """
-    setup = api.Setup(config=config)
+    setup = api.Setup(config=config, without_plugins=without_plugins)
     found = api.plugins(setup)
-    if kind is not None:
-        _show_kinds(api.kinds(kind, setup), form)
+    if name is not None:
+        kinds = api.kinds(name, setup)
+        _show_kinds(kinds, form)
+        if not kinds and form == "text":
+            _show_plugins([each for each in found if each.name == name], [], form)
     else:
         _show_plugins(found, [each for each in api.kinds(setup=setup) if not each.allowed], form)
     broken = [each for each in found if each.problem is not None]
@@ -77,8 +94,8 @@ def _show_plugins(plugins: list[api.InstalledPlugin], forbidden: list[api.Instal
 
 
 def _offers(plugin: api.InstalledPlugin, forbidden: list[str]) -> str:
-    if not plugin.allowed:
-        return f"{NOT_ALLOWED}, and not imported"
+    if plugin.off is not None:
+        return f"{plugin.off}, and not imported"
     if plugin.problem is not None:
         return "cannot be used"
     return plugin.offers() + (f"; {NOT_ALLOWED}: {', '.join(forbidden)}" if forbidden else "")
@@ -94,6 +111,7 @@ def _plugin(plugin: api.InstalledPlugin) -> dict[str, Any]:
         "models": list(plugin.models),
         "observes": plugin.observes,
         "allowed": plugin.allowed,
+        "off": plugin.off,
         "problem": plugin.problem,
     }
 
@@ -109,9 +127,17 @@ def _show_kinds(kinds: list[api.InstalledKind], form: str) -> None:
             say(NOT_ALLOWED)
         if kind.short:
             say(f"{{{kind.name}: TEXT}} is short for {{{kind.name}: {{{kind.short}: TEXT}}}}")
-        options: Any = kind.options
-        for name, option in options.get("properties", {}).items():
-            say("\n" + _option(name, option, required=name in options.get("required", [])))
+        for lines in _options(kind.options):
+            say("\n" + lines)
+
+
+def _options(schema: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    """Yield each option of a kind as lines, with those of the mappings and lists of mappings among them."""
+    for name, option in schema.get("properties", {}).items():
+        yield _option(within + name, option, required=name in schema.get("required", []))
+        yield from _options(option, f"{within}{name}.")
+        if isinstance(items := option.get("items"), dict):
+            yield from _options(items, f"{within}{name}[].")
 
 
 def _kind(kind: api.InstalledKind) -> dict[str, Any]:
@@ -122,6 +148,7 @@ def _kind(kind: api.InstalledKind) -> dict[str, Any]:
         "package": kind.plugin.package,
         "version": kind.plugin.version,
         "short": kind.short,
+        "secrets": list(kind.secrets),
         "allowed": kind.allowed,
         "options": dict(kind.options),
     }
@@ -129,18 +156,42 @@ def _kind(kind: api.InstalledKind) -> dict[str, Any]:
 
 def _option(name: str, schema: Mapping[str, Any], *, required: bool) -> str:
     """Return one option as a few lines: its name and type, what it is, its default and examples."""
-    facts = [_type(schema), "required" if required else "", "may be a secret" if schema.get("writeOnly") else ""]
+    facts = [_type(schema), "required" if required else "", _secret(schema)]
     facts += [f"default {_shown(schema['default'])}"] if "default" in schema else []
-    lines = [f"  {name}: {', '.join(filter(None, facts))}", f"      {schema['description']}"]
+    lines = [f"  {name}: {', '.join(filter(None, facts))}"]
+    lines += [f"      {schema['description']}"] if "description" in schema else []  # one within another may have none
     examples = [_shown(example) for example in schema.get("examples", [])]
     return "\n".join([*lines, f"      for example {', '.join(examples)}"] if examples else lines)
+
+
+def _secret(schema: Mapping[str, Any]) -> str:
+    if schema.get("writeOnly"):
+        return "may be a secret"
+    inner = (schema.get("items"), schema.get("additionalProperties"))
+    return (
+        "what is in it may be secrets"
+        if any(isinstance(each, dict) and each.get("writeOnly") for each in inner)
+        else ""
+    )
 
 
 def _type(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return "one of " + ", ".join(_shown(value) for value in schema["enum"])
+    for keyword in ("anyOf", "oneOf"):
+        if choices := [_type(choice) for choice in schema.get(keyword, []) if isinstance(choice, dict)]:
+            return " or ".join(dict.fromkeys(choices))
     types = schema.get("type", "any value")
-    return types if isinstance(types, str) else " or ".join(types)
+    words = types if isinstance(types, str) else " or ".join(types)
+    items = schema.get("items")
+    return f"list of {_type(items)}" if words == "array" and isinstance(items, dict) else words + _bounds(schema)
+
+
+def _bounds(schema: Mapping[str, Any]) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and high is not None:
+        return f" from {low} to {high}"
+    return f" of {low} or more" if low is not None else f" of {high} or less" if high is not None else ""
 
 
 def _shown(value: object) -> str:

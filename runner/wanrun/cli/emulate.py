@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from wanrun import api
-from wanrun.cli.options import emulator_options
+from wanrun.cli.options import emulator_options, no_plugin_option
 from wanrun.cli.output import say, say_json
 
 
@@ -26,8 +26,11 @@ from wanrun.cli.output import say, say_json
     show_default=True,
     help="How to print the base URL.",
 )
+@no_plugin_option
 @emulator_options
-def emulator(host: str, port: int, folder: Path | None, form: str, **options: Any) -> int:
+def emulator(
+    host: str, port: int, folder: Path | None, form: str, without_plugins: tuple[str, ...], **options: Any
+) -> int:
     """Serve the video-edit service on this machine: it takes the same calls, edits for real, and costs nothing.
 
     Any key that starts with sk- works. Point wanrun at it with --base-url, the official SDK with
@@ -40,5 +43,6 @@ def emulator(host: str, port: int, folder: Path | None, form: str, **options: An
         else:
             say(f"the emulator listens on {url}\nstatement: {url.removesuffix('/api/v1')}/emulator/statement")
 
-    api.emulate(api.EmulatorOptions(**options), folder=folder, host=host, port=port, ready=ready)
+    setup = api.Setup(without_plugins=without_plugins)
+    api.emulate(api.EmulatorOptions(**options), setup, folder=folder, host=host, port=port, ready=ready)
     return 0

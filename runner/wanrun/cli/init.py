@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from wanrun import api
-from wanrun.cli.options import format_option
+from wanrun.cli.options import format_option, no_plugin_option
 from wanrun.cli.output import counted, say, say_json
 from wanrun.text import one_line
 
@@ -25,13 +25,14 @@ SHOWN = 20  #: clips that are not among the jobs
     type=click.Path(path_type=Path),
     help="Make a job for each clip of FOLDER; those that do not fit are listed with what to do.",
 )
+@no_plugin_option
 @format_option
-def init(spec: Path, clips: Path | None, form: str) -> int:
+def init(spec: Path, clips: Path | None, without_plugins: tuple[str, ...], form: str) -> int:
     """Write a commented first spec, edits.yaml unless SPEC names another, and a wanrun.toml where there is none.
 
     What is written is valid as it is, and runs with --emulator. Nothing is written over.
     """
-    started = api.init(spec, clips=clips)
+    started = api.init(spec, clips=clips, setup=api.Setup(without_plugins=without_plugins))
     if form == "json":
         say_json(_json(started))
         return 0

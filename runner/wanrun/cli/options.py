@@ -53,6 +53,13 @@ format_option = click.option(
 
 
 config_option = click.option("--config", type=click.Path(path_type=Path), help="Settings instead of wanrun.toml.")
+no_plugin_option = click.option(
+    "--no-plugin",
+    "without_plugins",
+    multiple=True,
+    metavar="NAME",
+    help="Do without an installed plugin; not even import it.",
+)
 
 
 def setup_options(command: F) -> F:
@@ -62,6 +69,7 @@ def setup_options(command: F) -> F:
             config_option,
             click.option("--ledger", type=click.Path(path_type=Path), help="Ledger file instead of .wanrun/ledger.db."),
             click.option("--base-url", metavar="URL", help="The service's address, such as https://host/api/v1."),
+            no_plugin_option,
         ]
     ):
         command = option(command)
@@ -188,6 +196,7 @@ def make_setup(options: dict[str, Any]) -> api.Setup:
         ledger=options.pop("ledger"),
         base_url=options.pop("base_url"),
         require_ledger=options.pop("require_ledger", False),
+        without_plugins=options.pop("without_plugins"),
         emulator=api.EmulatorOptions(**embedded) if emulator else None,
     )
 

@@ -33,8 +33,8 @@ class Shop:
 
     def __init__(self, catalog: Catalog, providers: Collection[str]) -> None:
         self.catalog, self.providers = catalog, providers
-        self.sources = Kinds("source", catalog.sources)
-        self.sinks = Kinds("sink", catalog.sinks)
+        self.sources = Kinds("source", catalog.sources, catalog.off)
+        self.sinks = Kinds("sink", catalog.sinks, catalog.off)
         self.chains = Chains()
         self._demands: dict[str, Demands] = {}
 

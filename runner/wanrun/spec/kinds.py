@@ -43,9 +43,12 @@ class Chosen:
 class Kinds:
     """All kinds of one sort (`source` or `sink`), with their options' schemas compiled at first use."""
 
-    def __init__(self, sort: str, kinds: Mapping[str, SourceKind] | Mapping[str, SinkKind]) -> None:
+    def __init__(
+        self, sort: str, kinds: Mapping[str, SourceKind] | Mapping[str, SinkKind], off: Mapping[str, str]
+    ) -> None:
         self.sort = sort
         self._kinds = kinds
+        self._off = off  # plugins that are not imported, and why; what they offer is not known
         self._checkers: dict[str, Checker] = {}
         self._takes_secrets: dict[str, bool] = {}
         self.written_out: set[str] = set()  #: secrets that stand in the specs themselves, which nothing may repeat
@@ -134,8 +137,15 @@ class Kinds:
         return Chosen(kind, map_of({short: Entry(Mark(node.line, node.column), node)}, node), at)
 
     def _unknown(self, kind: str) -> Sentence:
+        if kind in self._off:  # most plugins are called as what they offer
+            words = f"the {self.sort} {shown(kind)} cannot be used: the plugin {kind} is {self._off[kind]}"
+            return rules.UNKNOWN_KIND(f"{words}; in use: {self._installed()}")
         guess = did_you_mean(kind, self._kinds, "")
         near = guess if guess.endswith("?") else ";"
+        if self._off:
+            others = "; ".join(f"{name} is {why}" for name, why in self._off.items())
+            words = f"no plugin in use offers the {self.sort} {shown(kind)}{near} in use: {self._installed()}; {others}"
+            return rules.UNKNOWN_KIND(words)
         words = f"no plugin offers the {self.sort} {shown(kind)}{near} installed: {self._installed()}"
         return rules.UNKNOWN_KIND(words)
 

@@ -26,6 +26,18 @@ def takes_secrets(schema: object) -> bool:
     return _is_secret(schema) or any(map(takes_secrets, inner))
 
 
+def secret_paths(schema: object, path: str = "") -> Iterator[str]:
+    """Yield where secrets may stand below a schema: `token`, `auth.token`, `headers.*`, `tokens[]`."""
+    if not isinstance(schema, dict):
+        return
+    if _is_secret(schema):
+        yield path
+    for name, inner in schema.get("properties", {}).items():
+        yield from secret_paths(inner, f"{path}.{name}".lstrip("."))
+    yield from secret_paths(schema.get("items"), f"{path}[]")
+    yield from secret_paths(schema.get("additionalProperties"), f"{path}.*".lstrip("."))
+
+
 def sealed(node: Node, schema: object) -> Node:
     """Return a node with every text sealed that stands where its schema wants a secret."""
     if isinstance(node, ScalarNode):
