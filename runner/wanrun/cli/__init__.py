@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 import traceback
 from importlib import import_module
@@ -45,13 +46,13 @@ class Commands(click.Group):
     """The subcommands, each imported when it is called; what names no command is given to `run`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands in the order in which they are used."""
-        return list(COMMANDS)
+        """Return the commands in the order in which they are used, those of plugins last."""
+        return [*COMMANDS, *(name for name in _foreign() if name not in COMMANDS)]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import one command."""
         if name not in COMMANDS:
-            return None
+            return import_module("wanrun.cli.foreign").load_command(name)  # type: ignore[no-any-return]  # see there
         module, _, attribute = COMMANDS[name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
@@ -59,19 +60,35 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `run` in front of arguments that name no command."""
         if args and args[0] not in COMMANDS and args[0] not in ("-h", "--help", "--version"):
-            _refuse_misspelt(args[0])
-            args = ["run", *args]
+            if not _may_be_command(args[0]):
+                args = ["run", *args]
+            elif args[0] not in (foreign := _foreign()):
+                _refuse_misspelt(args[0], [*COMMANDS, *foreign])
+                args = ["run", *args]
         return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+        if foreign := {name: package for name, package in _foreign().items() if name not in COMMANDS}:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(name, f"Of the package {package}.") for name, package in foreign.items()])
 
 
-def _refuse_misspelt(word: str) -> None:
-    """Take a bare word for a command's name; what could be an option or a path is left to `run`."""
-    near = difflib.get_close_matches(word, COMMANDS, n=1) if word.isalpha() and not Path(word).exists() else []
+def _foreign() -> dict[str, str]:
+    """Return the commands of plugins with their packages, without importing any."""
+    found: dict[str, str] = import_module("wanrun.cli.foreign").foreign_commands()
+    return found
+
+
+def _may_be_command(word: str) -> bool:
+    """Say whether a bare word may be a command's name; what could be an option or a path is left to `run`."""
+    return re.fullmatch(r"[a-z][a-z0-9_-]*", word, re.IGNORECASE) is not None and not Path(word).exists()
+
+
+def _refuse_misspelt(word: str, known: Sequence[str]) -> None:
+    near = difflib.get_close_matches(word, known, n=1)
     if near:
         raise click.UsageError(f'no file and no command "{word}"; did you mean "{near[0]}"?')
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wanrun import api
+from wanrun.cli import COMMANDS
+from wanrun.cli.foreign import quarrels
 from wanrun.cli.options import (
     config_option,
     emulator_flag,
@@ -81,7 +83,10 @@ def plugins(name: str | None, config: Path | None, without_plugins: tuple[str, .
     broken = [each for each in found if each.problem is not None]
     for each in broken:
         say(f"plugin {each.name} ({each.package} {each.version}): {each.problem}", err=True)
-    return int(ExitCode.INVALID if broken else ExitCode.OK)
+    quarrelling = quarrels(COMMANDS)
+    for error in quarrelling:
+        say(str(error), err=True)
+    return int(ExitCode.INVALID if broken or quarrelling else ExitCode.OK)
 
 
 def _show_plugins(plugins: list[api.InstalledPlugin], forbidden: list[api.InstalledKind], form: str) -> None:
