@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -431,8 +432,9 @@ async def test_an_answer_of_a_plugin_holds_what_its_type_promises(answer: MediaU
         (ExceptionGroup("nursery", [SourceError("no such reel")]), "^no such reel$"),
         (ExceptionGroup("nursery", [KeyError("reel")]), "failed in prepare: ExceptionGroup"),
         (SystemExit(3), "failed in prepare: SystemExit: 3"),
+        (asyncio.CancelledError("by whom"), "failed in prepare: CancelledError: by whom"),
     ],
-    ids=["its own words", "a mistake", "an exit"],
+    ids=["its own words", "a mistake", "an exit", "a cancelled task of asyncio"],
 )
 async def test_what_leaves_a_plugins_nursery_is_told_like_anything_else(fault: BaseException, told: str) -> None:
     """An error that explains itself is taken out of its group; nothing that a plugin does ends the program."""

@@ -26,6 +26,8 @@ _FACTS: dict[type, dict[str, tuple[type, str]]] = {
     Receipt: {"place": (str, "a text"), "bytes": (int, "a whole number"), "sha256": (str, "a text")},
 }
 
+ASYNCIO = "asyncio.exceptions"  #: its CancelledError is no Exception; not imported only to be told so
+
 T = TypeVar("T")
 Made = TypeVar("Made", Source, Sink, Notifier)
 
@@ -68,7 +70,8 @@ class _Guard:
         error = plain_error(exc)  # which may come out of a nursery of the plugin's own
         if error is not exc:
             raise error from exc
-        if isinstance(exc, Exception | SystemExit) and not isinstance(exc, WanrunError):
+        is_theirs = isinstance(exc, Exception | SystemExit) or type(exc).__module__ == ASYNCIO
+        if is_theirs and not isinstance(exc, WanrunError):
             raise self._origin.error(f"{' '.join(self._what)}: {said(exc)}") from exc
 
 
