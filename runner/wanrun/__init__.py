@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wanrun.errors import SinkConflict, SinkError, SourceError, WanrunError
+from wanrun.errors import MissingExtra, ServiceError, SinkConflict, SinkError, SourceError, WanrunError
 from wanrun.events import Event, EventName
 from wanrun.hookspecs import (
     API_VERSION,
@@ -21,6 +21,7 @@ from wanrun.hookspecs import (
 )
 from wanrun.notices import Notice, NoticeJob, NoticeName
 from wanrun.types import (
+    JSON,
     Artifact,
     Delivery,
     Fitted,
@@ -31,6 +32,7 @@ from wanrun.types import (
     MediaUrl,
     Position,
     Receipt,
+    Retries,
     Sandbox,
     Secret,
     SinkRef,
@@ -40,6 +42,7 @@ from wanrun.types import (
 
 __all__ = [
     "API_VERSION",
+    "JSON",
     "Artifact",
     "DeliverContext",
     "Delivery",
@@ -51,6 +54,7 @@ __all__ = [
     "Job",
     "MediaRef",
     "MediaUrl",
+    "MissingExtra",
     "Notice",
     "NoticeJob",
     "NoticeName",
@@ -61,8 +65,10 @@ __all__ = [
     "Position",
     "PrepareContext",
     "Receipt",
+    "Retries",
     "Sandbox",
     "Secret",
+    "ServiceError",
     "Sink",
     "SinkConflict",
     "SinkError",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 from plugin_parts import MEDIA
@@ -69,7 +69,7 @@ class TestFile(SourceConformance):
 class TestPicture(TestFile):
     """A picture of this machine, which goes into the request."""
 
-    media: ClassVar[str] = "reference_image"
+    media = "reference_image"
 
     @pytest.fixture
     def options(self) -> Mapping[str, JSON]:

@@ -18,7 +18,7 @@ try:
 except ImportError as exc:
     raise MissingExtra("wanrun.testing is for tests with pytest", extra="testing") from exc
 
-from wanrun.testing.artifacts import make_artifact
+from wanrun.testing.artifacts import make_artifact, make_clip
 from wanrun.testing.chat import ChatServer, Post
 from wanrun.testing.emulator import Emulator
 from wanrun.testing.lent import Lent, Upload
@@ -36,4 +36,5 @@ __all__ = [
     "SourceConformance",
     "Upload",
     "make_artifact",
+    "make_clip",
 ]

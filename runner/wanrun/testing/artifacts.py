@@ -1,4 +1,4 @@
-"""Artifacts for tests: files as they lie in the artifact store."""
+"""Files for tests: artifacts as they lie in the artifact store, and clips that a job may start from."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import random
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from wanrun.emulator import ready_clip
 from wanrun.types import Artifact
 
 if TYPE_CHECKING:
@@ -34,3 +35,11 @@ def make_large_artifact(folder: Path, blocks: int, *, suffix: str = ".mp4") -> A
                 digest.update(part)
                 file.write(part)
     return Artifact(path, digest.hexdigest(), blocks * BLOCK_BYTES, suffix)
+
+
+def make_clip(path: Path, *, number: int = 0) -> Path:
+    """Write a short video that the service takes, in other bytes for another number; its folder is made if need be."""
+    free = b"free" + number.to_bytes(8)  # a box of an mp4 that players pass over
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(ready_clip().data + (4 + len(free)).to_bytes(4) + free)
+    return path

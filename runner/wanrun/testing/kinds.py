@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class KindConformance:
     """One kind that a plugin offers, with the options that a spec gives it."""
 
-    plugin: ClassVar[ModuleType]  #: the module with the hooks
-    kind: ClassVar[str]  #: the name that it offers
+    plugin: ModuleType  #: the module with the hooks
+    kind: str  #: the name that it offers
 
     @pytest.fixture
     def options(self, tmp_path: Path) -> Options:

@@ -20,8 +20,8 @@ class ReachedOut(OSError):
 
 
 @contextmanager
-def offline() -> Iterator[list[str]]:
-    """Refuse every call to the network, by whatever library, and list what was called."""
+def offline(what: str) -> Iterator[None]:
+    """Refuse every call to the network, by whatever library; raises AssertionError if there was one, naming `what`."""
     global _caught, _installed  # an audit hook is for the whole process, and stays
     if not _installed:
         sys.addaudithook(_listen)
@@ -29,9 +29,10 @@ def offline() -> Iterator[list[str]]:
     found: list[str] = []
     _caught = found
     try:
-        yield found
+        yield
     finally:
         _caught = None
+        assert not found, f"{what} calls the network: {', '.join(found)}"
 
 
 def _listen(event: str, _arguments: tuple[object, ...]) -> None:

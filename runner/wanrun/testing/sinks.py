@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,10 +17,10 @@ from wanrun.testing.child import DeliveringChild
 from wanrun.testing.kinds import KindConformance
 from wanrun.testing.lent import Lent
 from wanrun.testing.offline import offline
+from wanrun.types import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-    from pathlib import Path
 
     from wanrun.hookspecs import Sink, SinkKind
     from wanrun.testing.bench import Bench, Options
@@ -61,11 +62,10 @@ class SinkConformance(KindConformance):
 
     def test_its_place_is_named_without_network_and_secrets(self, bench: Bench, options: Options) -> None:
         """`validate` and `plan` ask for it, where there is neither."""
-        with offline() as reached:
+        with offline("place()"):
             job = bench.job(options)
             place = new_sink(bench).place(job.sinks[0], job)
 
-        assert not reached, f"place() calls the network: {', '.join(reached)}"
         opened = bench.opened(job.sinks[0])
         assert new_sink(bench).place(opened, job) == place, "the place depends on the value of a secret"
 
@@ -129,6 +129,25 @@ class SinkConformance(KindConformance):
 
         assert stored(_place(bench, options)) == CONTENT[::-1], "what may_replace names is not replaced"
         _check_receipt(receipt, other_artifact)
+
+    def test_with_an_emulator_it_stays_in_its_sandbox(
+        self, bench: Bench, options: Options, artifact: Artifact, stored: Stored, tmp_path: Path
+    ) -> None:
+        """A kind that says it is `local` writes below `sink.sandbox` when there is one; any other is not asked to."""
+        if not self.kind_of(bench).local:
+            return
+        delivery = bench.delivery(options, artifact)
+        root = tmp_path / "sandbox"
+        sink = replace(delivery.sink, sandbox=Sandbox(root, root / "specs"))
+
+        before = files_below(tmp_path)
+        place = new_sink(bench).place(sink, delivery.job)
+        deliver(bench, replace(delivery, sink=sink))
+
+        outside = {path for path in files_below(tmp_path) - before if not path.is_relative_to(root)}
+        assert not outside, f"with a sandbox at {root}, this is written outside: {sorted(map(str, outside))}"
+        assert Path(place).is_relative_to(root), f"with a sandbox at {root}, its place is {place}"
+        assert stored(place) == CONTENT, f"what is at {place} is not what was delivered"
 
     # What goes wrong
 
@@ -259,6 +278,11 @@ def failed(bench: Bench, delivery: Delivery, sink: Sink | None = None) -> Except
     except Exception as exc:
         return exc
     return None
+
+
+def files_below(folder: Path) -> set[Path]:
+    """Return all files below a folder."""
+    return {path for path in folder.rglob("*") if path.is_file()}
 
 
 def _call(sink: Sink, delivery: Delivery) -> Callable[[], Awaitable[Receipt]]:
