@@ -49,7 +49,7 @@ class ChatServer:
         self.posts: list[Post] = []
         self._answers: deque[_Answer] = deque()
         self._always = _Answer()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._thread = Thread(target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True)
 
@@ -82,6 +82,11 @@ class ChatServer:
 
 def _named(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that has gone, as one that is cancelled has."""
 
 
 def _handler(chat: ChatServer) -> type[BaseHTTPRequestHandler]:

@@ -15,7 +15,7 @@ from wanrun.testing.chat import ChatServer
 from wanrun.testing.emulator import SPEED, Emulator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from wanrun.api import Outcome
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     class RunSpec(Protocol):
         """Writes a spec and runs it."""
 
-        def __call__(self, spec: str, *, plugin: object = None) -> Outcome:
+        def __call__(self, spec: str, *, plugin: object = None, secrets: Mapping[str, str] | None = None) -> Outcome:
             """Return what came of the run."""
             ...
 
@@ -53,15 +53,16 @@ def wanrun_emulator(tmp_path: Path) -> Iterator[Emulator]:
 def wanrun_run(tmp_path: Path) -> RunSpec:
     """Return a function that runs a spec, given as text, to its end, against an emulator and with every sink for real.
 
-    It knows the installed plugins, or else one `plugin` besides the built-in ones. Relative paths start at `tmp_path`.
+    It knows the installed plugins, or else one `plugin` besides the built-in ones. Relative paths start at `tmp_path`;
+    `secrets` are those that the spec may name.
     """
 
-    def run(spec: str, *, plugin: object = None) -> Outcome:
+    def run(spec: str, *, plugin: object = None, secrets: Mapping[str, str] | None = None) -> Outcome:
         path = tmp_path / "spec.yaml"
         path.write_text(spec, encoding="utf-8")
         options = api.EmulatorOptions(speed=SPEED, edit="none", deliver=True)
         catalog = None if plugin is None else load_catalog(plugins=[plugin], only=BUILT_IN)
-        setup = api.Setup(folder=tmp_path, emulator=options)
+        setup = api.Setup(folder=tmp_path, emulator=options, environ=secrets or {})
         return trio.run(partial(api.run_async, [path], setup, catalog=catalog))
 
     return run

@@ -10,7 +10,7 @@ import pytest
 from wanrun.errors import SinkError
 from wanrun.notices import Notice, NoticeJob, NoticeName
 from wanrun.testing.bench import values_of
-from wanrun.testing.cancelling import awaits, cancel_at, finish
+from wanrun.testing.cancelling import LEFTOVERS, awaits, cancel_at, finish
 from wanrun.testing.kinds import KindConformance
 from wanrun.testing.lent import Lent
 from wanrun.types import State
@@ -84,6 +84,7 @@ class NotifierConformance(KindConformance):
 
         assert len(heard()) > before, f"a notice of {MANY} jobs does not arrive"
 
+    @pytest.mark.filterwarnings(*LEFTOVERS)
     def test_cancelled_at_any_await_it_gives_way(self, bench: Bench, options: Options) -> None:
         """A run can end at any await, and what is late is given up."""
         notice = a_notice(bench.destination(options))

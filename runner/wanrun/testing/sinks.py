@@ -12,7 +12,7 @@ import pytest
 from wanrun.errors import SinkConflict, SinkError
 from wanrun.testing.artifacts import make_artifact, make_large_artifact
 from wanrun.testing.bench import values_of
-from wanrun.testing.cancelling import awaits, cancel_at, finish
+from wanrun.testing.cancelling import LEFTOVERS, awaits, cancel_at, finish
 from wanrun.testing.child import DeliveringChild
 from wanrun.testing.kinds import KindConformance
 from wanrun.testing.lent import Lent
@@ -169,6 +169,7 @@ class SinkConformance(KindConformance):
             "that of the artifact"
         )
 
+    @pytest.mark.filterwarnings(*LEFTOVERS)
     def test_cancelled_at_any_await_it_leaves_nothing_partial(
         self, bench: Bench, options: Options, artifact: Artifact, stored: Stored
     ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from wanrun.errors import SourceError
 from wanrun.testing.bench import values_of
-from wanrun.testing.cancelling import awaits, cancel_at, finish
+from wanrun.testing.cancelling import LEFTOVERS, awaits, cancel_at, finish
 from wanrun.testing.kinds import KindConformance
 from wanrun.testing.lent import INLINE_BYTES, Lent
 from wanrun.testing.offline import offline
@@ -98,6 +98,7 @@ class SourceConformance(KindConformance):
 
         assert not url.url.startswith("data:"), "a data: URL goes into a request that has no room left; use ctx.upload"
 
+    @pytest.mark.filterwarnings(*LEFTOVERS)
     def test_cancelled_at_any_await_it_is_prepared_again(self, bench: Bench, options: Options) -> None:
         """A run can end at any await, and the next one begins anew."""
         ref = bench.opened_medium(bench.reference(options, self.media))
