@@ -125,16 +125,16 @@ class _Watched(Generic[T]):
             self._coroutine.close()
 
     def _is_meant(self) -> bool:
-        """Say whether the cancellation is that of the scope: one of a scope inside, such as a timeout, ends there.
+        """Say whether the cancellation is that of the scope: behind a shield it is another one, and ends there.
 
-        trio tells nobody else; where it does not have what is read here, nothing counts as told.
+        trio says so nowhere else; where it does not have what is read here, nothing counts as told.
         """
         status = getattr(trio.lowlevel.current_task(), "_cancel_status", None)
         while status is not None:
             scope = getattr(status, "_scope", None)
             if scope is None or scope is self._scope:
                 return scope is not None
-            if scope.cancel_called:
+            if scope.shield:
                 return False
             status = getattr(status, "_parent", None)
         return False
