@@ -39,6 +39,7 @@ class Lent:
     identity: Identity = field(default_factory=lambda: Identity("sha256:unknown"))
     inline_bytes_left: int = INLINE_BYTES
     seconds: float = NOTIFY_SECONDS
+    remembered: str | None = None
     uploads: list[Upload] = field(default_factory=list)
 
     async def upload(self, path: Path, *, key: str, mime: str) -> MediaUrl:
@@ -53,6 +54,10 @@ class Lent:
         """Return the file itself, as the core does for one that fits already."""
         await trio.lowlevel.checkpoint()
         return path
+
+    def remember(self, text: str) -> None:
+        """Keep a text, which `remembered` is from here on."""
+        self.remembered = text
 
     async def to_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking function in a thread; as in a run, a cancelled caller waits for it."""
