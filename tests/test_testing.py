@@ -166,6 +166,13 @@ async def times_out() -> str:
     return "done"
 
 
+async def times_out_before() -> str:
+    await times_out()
+    with trio.CancelScope(shield=True):
+        await trio.lowlevel.checkpoint()
+    return "done"
+
+
 async def tidies_up() -> str:
     with trio.CancelScope(shield=True), trio.move_on_after(0):
         await trio.sleep(1)
@@ -188,6 +195,7 @@ async def translates() -> str:
         (works, 50, "done before"),
         (goes_on, 1, "swallowed"),
         (times_out, 1, "cancelled"),
+        (times_out_before, 3, "done"),
         (tidies_up, 1, "done"),
         (translates, 1, "ValueError"),
     ],

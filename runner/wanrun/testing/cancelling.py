@@ -125,7 +125,7 @@ class _Watched(Generic[T]):
             self._coroutine.close()
 
     def _is_meant(self) -> bool:
-        """Say whether the cancellation is that of the scope: behind a shield it is another one, and ends there.
+        """Say whether the cancellation is that of the scope: before that, and behind a shield, it is of one inside.
 
         trio says so nowhere else; where it does not have what is read here, nothing counts as told.
         """
@@ -133,7 +133,7 @@ class _Watched(Generic[T]):
         while status is not None:
             scope = getattr(status, "_scope", None)
             if scope is None or scope is self._scope:
-                return scope is not None
+                return scope is not None and self._scope.cancel_called
             if scope.shield:
                 return False
             status = getattr(status, "_parent", None)
