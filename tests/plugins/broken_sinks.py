@@ -187,6 +187,20 @@ class Wandering(Good):
         return str(sink.folder / str(sink.options["path"]) / f"{job.id}-{next(self.numbers)}.mp4")
 
 
+class Sharing(Good):
+    """Has one unfinished file for all."""
+
+    async def deliver(self, delivery: Delivery, ctx: DeliverContext) -> Receipt:
+        place, artifact = Path(self.place(delivery.sink, delivery.job)), delivery.artifact
+        part = place.with_name("unfinished.part")
+        if not place.exists() and artifact.path.exists():
+            await ctx.to_thread(place.parent.mkdir, exist_ok=True)
+            if await ctx.to_thread(copied, delivery, part) == artifact.sha256:
+                await trio.sleep(0.05)
+                await ctx.to_thread(part.replace, place)
+        return await super().deliver(delivery, ctx)
+
+
 class Crowded(Good):
     """Has one place for all."""
 
@@ -206,7 +220,7 @@ class Calling(Good):
 
 KINDS = (
     Good, Overwriting, Partial, Once, Stubborn, Leaking, LeakingError, Hoarding, Lying, Trusting, Wandering, Crowded,
-    Calling,
+    Calling, Sharing,
 )  # fmt: skip
 OPTIONS: Any = {
     "type": "object",
@@ -231,6 +245,7 @@ class Conformance(SinkConformance):
     """As a plugin's own tests have it."""
 
     plugin = sys.modules[__name__]
+    heavy = ()  # this module has tests in it, too
 
     @pytest.fixture
     def options(self) -> Mapping[str, JSON]:
@@ -246,6 +261,7 @@ class Quick(Conformance):
 
     test_killed_at_any_time_it_leaves_nothing_partial = None  # type: ignore[assignment]  # taken out of the tests
     test_a_large_artifact_takes_little_memory = None  # type: ignore[assignment]  # as above
+    test_nothing_heavy_is_imported_before_it_is_used = None  # type: ignore[assignment]  # as above
 
 
 class TestGood(Quick):
@@ -300,6 +316,17 @@ class TestCrowded(Quick):
 
 class TestCalling(Quick):
     kind = "calling"
+
+
+class TestSharing(Quick):
+    kind = "sharing"
+
+
+class TestHeavy(Conformance):
+    kind = "good"
+    test_killed_at_any_time_it_leaves_nothing_partial = None  # type: ignore[assignment]  # as above
+    test_a_large_artifact_takes_little_memory = None  # type: ignore[assignment]  # as above
+    heavy = ("socket",)
 
 
 class TestLenient(Quick):

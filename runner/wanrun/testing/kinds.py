@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,11 +21,19 @@ if TYPE_CHECKING:
     from wanrun.types import Problem
 
 
+HEAVY = (
+    "aiohttp", "alibabacloud_oss_v2", "asyncio", "av", "boto3", "botocore", "cryptography", "google.cloud", "httpx",
+    "numpy", "oss2", "pandas", "paramiko", "PIL", "pydantic", "requests", "slack_sdk", "torch", "trio", "urllib3",
+)  # fmt: skip
+IMPORT_SECONDS = 60.0
+
+
 class KindConformance:
     """One kind that a plugin offers, with the options that a spec gives it."""
 
     plugin: ModuleType  #: the module with the hooks
     kind: str  #: the name that it offers
+    heavy: Sequence[str] = HEAVY  #: what importing the plugin may not import; add your own
 
     @pytest.fixture
     def options(self, tmp_path: Path) -> Options:
@@ -72,6 +83,19 @@ class KindConformance:
         for each in bad_options:
             text, problems = self.problems_of(bench, each)
             assert problems, f"these options are bad, and nobody says so:\n{text}"
+
+    def test_nothing_heavy_is_imported_before_it_is_used(self, bench: Bench) -> None:
+        """Every command imports the plugin to know what there is: `--help`, `validate`, the completion of a shell."""
+        code = "import json, sys; asked = json.loads(sys.argv[1]); sys.path[:] = asked['path']"
+        code += "; __import__(asked['plugin']); print(json.dumps(sorted(set(asked['heavy']) & set(sys.modules))))"
+        asked = {"path": sys.path, "plugin": bench.plugin.__name__, "heavy": self.heavy}
+        words = [sys.executable, "-c", code, json.dumps(asked)]
+
+        done = subprocess.run(words, capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False)  # noqa: S603
+
+        assert done.returncode == 0, f"{bench.plugin.__name__} cannot be imported in a new process:\n{done.stderr}"
+        loaded = ", ".join(json.loads(done.stdout))
+        assert not loaded, f"importing the plugin imports {loaded}: do so in what the kind's `build` calls, or later"
 
     def kind_of(self, bench: Bench) -> SourceKind | SinkKind:
         """Return what the plugin offers."""

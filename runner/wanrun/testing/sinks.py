@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
 from wanrun.errors import SinkConflict, SinkError
 from wanrun.testing.artifacts import make_artifact, make_large_artifact
@@ -20,7 +21,7 @@ from wanrun.testing.offline import offline
 from wanrun.types import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from wanrun.hookspecs import Sink, SinkKind
     from wanrun.testing.bench import Bench, Options
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     Stored = Callable[[str], bytes | None]
 
 MEBIBYTE = 1024 * 1024
-CONTENT = bytes(range(251)) * 12_000  #: of most artifacts here: 3 MB, more than anybody moves in one piece
+CONTENT = bytes(range(251)) * 6_000  #: of most artifacts here: 1.5 MB, more than anybody moves in one piece
+AT_ONCE = 8  #: deliveries
 KILLS = (0.2, 0.5, 0.8)  #: when, as parts of the time that a delivery takes
 
 
@@ -107,6 +109,22 @@ class SinkConformance(KindConformance):
         facts = {(receipt.place, receipt.bytes, receipt.sha256) for receipt in receipts}
         assert len(facts) == 1, f"the receipts differ: {receipts}"
         assert stored(_place(bench, options)) == CONTENT, "after delivering again something else is there"
+
+    def test_deliveries_at_once_are_not_in_each_other_s_way(
+        self, bench: Bench, options: Options, stored: Stored, tmp_path: Path
+    ) -> None:
+        """A run has several on the way, all to one sink."""
+        contents = {f"at-once-{number}": CONTENT + bytes([number]) for number in range(AT_ONCE)}
+        deliveries = {
+            job_id: bench.delivery(options, make_artifact(tmp_path / "store", content), job_id)
+            for job_id, content in contents.items()
+        }
+
+        receipts = finish(_all_at_once(new_sink(bench), deliveries))
+
+        for job_id, content in contents.items():
+            _check_receipt(receipts[job_id], deliveries[job_id].artifact)
+            assert stored(_place(bench, options, job_id)) == content, f"what {job_id} delivered is not at its place"
 
     def test_other_bytes_at_the_place_are_a_conflict(
         self, bench: Bench, options: Options, artifact: Artifact, other_artifact: Artifact, stored: Stored
@@ -288,6 +306,21 @@ def files_below(folder: Path) -> set[Path]:
 
 def _call(sink: Sink, delivery: Delivery) -> Callable[[], Awaitable[Receipt]]:
     return lambda: sink.deliver(delivery, Lent())
+
+
+def _all_at_once(sink: Sink, deliveries: Mapping[str, Delivery]) -> Callable[[], Awaitable[dict[str, Receipt]]]:
+    async def run() -> dict[str, Receipt]:
+        receipts: dict[str, Receipt] = {}
+
+        async def one(job_id: str, delivery: Delivery) -> None:
+            receipts[job_id] = await sink.deliver(delivery, Lent())
+
+        async with trio.open_nursery() as nursery:
+            for job_id, delivery in deliveries.items():
+                nursery.start_soon(one, job_id, delivery)
+        return receipts
+
+    return run
 
 
 def _place(bench: Bench, options: Options, job_id: str = "first") -> str:
