@@ -6,7 +6,7 @@ import random
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from wanrun.emulator import ready_clip
+from wanrun.emulator.ready import ready_clip
 from wanrun.types import Artifact
 
 if TYPE_CHECKING:

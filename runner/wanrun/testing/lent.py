@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import file_digest
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import trio
 
-from wanrun.engine.world import run_in_thread
 from wanrun.errors import SourceError
 from wanrun.types import Identity, MediaUrl
 
@@ -61,7 +61,7 @@ class Lent:
 
     async def to_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking function in a thread; as in a run, a cancelled caller waits for it."""
-        return await run_in_thread(function, *args, **kwargs)
+        return await trio.to_thread.run_sync(partial(function, *args, **kwargs))
 
 
 def _digest(path: Path) -> str:
