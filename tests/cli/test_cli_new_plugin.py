@@ -125,19 +125,21 @@ def test_a_folder_that_cannot_be_written_is_said(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_it_passes_its_own_tests_types_and_style(project: Project) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("pytest", "-q", "-p", "no:cacheprovider"),
+        ("mypy", "--strict", "src", "tests", "--cache-dir", "../mypy"),
+        ("ruff", "check", "--no-cache", "."),
+        ("ruff", "format", "--no-cache", "--check", "."),
+    ],
+    ids=["tests", "types", "style", "form"],
+)
+def test_it_passes_its_own_tests_types_and_style(project: Project, words: tuple[str, ...]) -> None:
     """As it is: with pytest, `mypy --strict`, and ruff as its pyproject has it."""
-    folder = made(project)
+    done = in_it(made(project), *words)
 
-    tests = in_it(folder, "pytest", "-q", "-p", "no:cacheprovider")
-    types = in_it(folder, "mypy", "--strict", "src", "tests", "--cache-dir", str(project.folder / "mypy"))
-    style = in_it(folder, "ruff", "check", "--no-cache", ".")
-    form = in_it(folder, "ruff", "format", "--no-cache", "--check", ".")
-
-    assert tests.returncode == 0, tests.stdout + tests.stderr
-    assert types.returncode == 0, types.stdout + types.stderr
-    assert style.returncode == 0, style.stdout
-    assert form.returncode == 0, form.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture
