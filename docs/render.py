@@ -1,7 +1,7 @@
 """Writes the pages that the program itself has the words for; a test compares them.
 
 `commands.md` is what every command says of itself with `--help`, the table of `problems.md` the rules of specs,
-`spec.md` (see `spec_page.py`) what their schema says.
+`spec.md` (see `spec_page.py`) what their schema says, the reference of `plugins.md` what plugins may import.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from plugins_page import plugins_page
 from spec_page import spec_page
 
 from wanrun.cli import COMMANDS, app
@@ -17,6 +18,7 @@ from wanrun.rules import RULES
 COMMANDS_PAGE = Path(__file__).with_name("commands.md")
 PROBLEMS_PAGE = Path(__file__).with_name("problems.md")
 SPEC_PAGE = Path(__file__).with_name("spec.md")
+PLUGINS_PAGE = Path(__file__).with_name("plugins.md")
 HEAD = """# Commands
 
 What `wanrun COMMAND --help` prints. Written by `docs/render.py`; change the help texts, not this page.
@@ -38,6 +40,11 @@ def problems() -> str:
     words = PROBLEMS_PAGE.read_text(encoding="utf-8").partition(RULES_HEAD)[0]
     rows = [f"| `{rule.id}` | {rule.text} |\n" for rule in RULES.values()]
     return "".join([words, RULES_HEAD, "\n| rule | says |\n| --- | --- |\n", *rows])
+
+
+def plugins() -> str:
+    """Return the page for authors of plugins: what is written there by hand, and the rest anew."""
+    return plugins_page(PLUGINS_PAGE.read_text(encoding="utf-8"))
 
 
 def _command(parent: click.Context, name: str) -> click.Command:
@@ -69,3 +76,4 @@ if __name__ == "__main__":
     COMMANDS_PAGE.write_text(commands(), encoding="utf-8")
     PROBLEMS_PAGE.write_text(problems(), encoding="utf-8")
     SPEC_PAGE.write_text(spec_page(), encoding="utf-8")
+    PLUGINS_PAGE.write_text(plugins(), encoding="utf-8")

@@ -146,6 +146,7 @@ def test_the_pages_are_what_the_program_says(monkeypatch: pytest.MonkeyPatch) ->
     assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == render.commands()
     assert (ROOT / "docs" / "problems.md").read_text(encoding="utf-8") == render.problems()
     assert (ROOT / "docs" / "spec.md").read_text(encoding="utf-8") == render.spec_page()
+    assert (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8") == render.plugins()
 
 
 def test_every_key_of_the_language_is_on_its_page() -> None:

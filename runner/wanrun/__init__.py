@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wanrun.errors import SinkConflict, SinkError, SourceError, WanrunError
+from wanrun.errors import MissingExtra, ServiceError, SinkConflict, SinkError, SourceError, WanrunError
 from wanrun.events import Event, EventName
 from wanrun.hookspecs import (
     API_VERSION,
@@ -21,6 +21,7 @@ from wanrun.hookspecs import (
 )
 from wanrun.notices import Notice, NoticeJob, NoticeName
 from wanrun.types import (
+    JSON,
     Artifact,
     Delivery,
     Fitted,
@@ -31,6 +32,8 @@ from wanrun.types import (
     MediaUrl,
     Position,
     Receipt,
+    Related,
+    Retries,
     Sandbox,
     Secret,
     SinkRef,
@@ -41,6 +44,7 @@ from wanrun.types import (
 
 __all__ = [
     "API_VERSION",
+    "JSON",
     "Artifact",
     "DeliverContext",
     "Delivery",
@@ -52,6 +56,7 @@ __all__ = [
     "Job",
     "MediaRef",
     "MediaUrl",
+    "MissingExtra",
     "Notice",
     "NoticeJob",
     "NoticeName",
@@ -62,8 +67,11 @@ __all__ = [
     "Position",
     "PrepareContext",
     "Receipt",
+    "Related",
+    "Retries",
     "Sandbox",
     "Secret",
+    "ServiceError",
     "Sink",
     "SinkConflict",
     "SinkError",

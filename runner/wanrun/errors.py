@@ -96,10 +96,10 @@ class PluginError(WanrunError):
 
 
 class MissingExtra(WanrunError):
-    """An optional dependency is needed and not installed."""
+    """An optional dependency is needed and not installed; `extra` of `package` brings it."""
 
-    def __init__(self, purpose: str, *, extra: str, hint: str = "") -> None:
-        super().__init__(f'{purpose}: pip install "wanrun[{extra}]"{hint}')
+    def __init__(self, purpose: str, *, extra: str, package: str = "wanrun", hint: str = "") -> None:
+        super().__init__(f'{purpose}: pip install "{package}[{extra}]"{hint}')
         self.extra = extra
 
 

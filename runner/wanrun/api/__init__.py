@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from wanrun.api.findings import Checkup, Finding, Verdict
     from wanrun.api.ledgers import Backup, back_up_ledger, check_ledger, rebuild_ledger
     from wanrun.api.looking import forecast, load, plan
+    from wanrun.api.plugin_making import StartedPlugin, new_plugin
     from wanrun.api.rescue_finds import Fate, RescuedTask, RescueReport
     from wanrun.api.rescuing import rescue
     from wanrun.api.running import run, run_async
@@ -86,6 +87,7 @@ __all__ = [
     "Spendings",
     "Spent",
     "Started",
+    "StartedPlugin",
     "TaskFacts",
     "Verdict",
     "adopt",
@@ -103,6 +105,7 @@ __all__ = [
     "kinds",
     "load",
     "new_ledger",
+    "new_plugin",
     "plan",
     "plugins",
     "rebuild_ledger",
@@ -139,6 +142,7 @@ _HOMES = {
     "wanrun.api.findings": ("Checkup", "Finding", "Verdict"),
     "wanrun.api.ledgers": ("Backup", "back_up_ledger", "check_ledger", "rebuild_ledger"),
     "wanrun.api.looking": ("forecast", "load", "plan"),
+    "wanrun.api.plugin_making": ("StartedPlugin", "new_plugin"),
     "wanrun.api.rescue_finds": ("Fate", "RescueReport", "RescuedTask"),
     "wanrun.api.rescuing": ("rescue",),
     "wanrun.api.running": ("run", "run_async"),

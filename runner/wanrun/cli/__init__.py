@@ -37,6 +37,7 @@ COMMANDS = {
     "doctor": ("wanrun.cli.about:doctor", "Look at settings, ledger, key and plugins, and say what to do."),
     "ledger": ("wanrun.cli.ledger:ledger", "Copy the ledger, carry it elsewhere, check it, or rebuild it."),
     "plugins": ("wanrun.cli.about:plugins", "Show the installed plugins, and the options of each kind."),
+    "new-plugin": ("wanrun.cli.new_plugin:new_plugin", "Write the package of a plugin of your own, with its tests."),
     "schema": ("wanrun.cli.about:schema", "Print the JSON Schema of specs, for editors."),
     "emulator": ("wanrun.cli.emulate:emulator", "Serve the video-edit service on this machine, for tries and tests."),
 }
