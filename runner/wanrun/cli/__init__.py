@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: command -> where it is and its line in `--help`
 COMMANDS = {
-    "run": ("wanrun.cli.run:run", "Plan and carry out specs; resume what is unfinished. The default."),
+    "run": ("wanrun.cli.run:run", "Plan and carry out specs, or go on with them. The default."),
     "init": ("wanrun.cli.init:init", "Write a first spec, for a folder of clips if there is one."),
     "validate": ("wanrun.cli.look:validate", "Check specs and the files they name, without network or key."),
     "plan": ("wanrun.cli.plan:plan", "Show what a run would do, job by job, and what it costs."),
@@ -39,7 +39,7 @@ COMMANDS = {
     "plugins": ("wanrun.cli.about:plugins", "Show the installed plugins, and the options of each kind."),
     "new-plugin": ("wanrun.cli.new_plugin:new_plugin", "Write the package of a plugin of your own, with its tests."),
     "schema": ("wanrun.cli.about:schema", "Print the JSON Schema of specs, for editors."),
-    "emulator": ("wanrun.cli.emulate:emulator", "Serve the video-edit service on this machine, for tries and tests."),
+    "emulator": ("wanrun.cli.emulate:emulator", "Serve the video-edit service on this machine, for tries."),
 }
 
 
