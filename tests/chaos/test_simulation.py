@@ -88,6 +88,16 @@ def test_what_is_stopped_in_time_goes_on_another_time() -> None:
     assert (rest["seeds"], anew["seeds"]) == (4, 1)
 
 
+def test_what_was_broken_is_played_again_once_it_is_mended() -> None:
+    """A mistake of the judge does not ask for all the seeds that it does not concern."""
+    found = {"seeds": 2, "histories_broken": 1, "broken": {"900": ["something"]}}
+
+    mended = simulation.again(found)
+
+    assert (mended["histories_broken"], mended["broken"], list(mended["mended"])) == (0, {}, ["900"])
+    assert mended["mended"]["900"] == {"was": ["something"], "code": simulation.code()}
+
+
 def test_time_that_is_over_leaves_the_last_seeds_and_no_others() -> None:
     """So that they are all that is left to play."""
     tally = play_many(range(900, 920), processes=1, minutes=0, chunk=1)

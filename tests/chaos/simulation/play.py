@@ -213,7 +213,8 @@ def _is_worth_another(outcome: Outcome, before: Outcome | None) -> bool:
     """Say whether another run may move something: a job waits for more than a budget that has no room for it."""
     waiting = [job for job in outcome.jobs if job.exit_code is ExitCode.UNFINISHED]
     if outcome.exit_code is ExitCode.STOPPED_BY_BUDGET and all(job.state in WAITING for job in waiting):
-        return before is None or outcome.counts() != before.counts()  # there is room when what was reserved has settled
+        has_more = len(outcome.reasons) > 1  # such as an earlier version's result that is not here yet
+        return has_more or before is None or outcome.counts() != before.counts()  # what was reserved may have settled
     return bool(waiting) or bool(outcome.reasons)
 
 
