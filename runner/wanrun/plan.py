@@ -196,16 +196,17 @@ def standing(entry: Entry, destinations: Sequence[Destination] | None) -> tuple[
 
     `destinations` None, where no spec is at hand: the recorded deliveries decide whether the job is done.
     """
-    if entry.unprepared is not None and (entry.attempt is None or entry.attempt.state in FREE):
+    attempt = entry.attempt
+    if entry.unprepared is not None and (attempt is None or attempt.state in FREE):
         return State.FAILED, Action.NOTHING, entry.unprepared
-    if entry.attempt is None:
+    if attempt is None:
         return State.NEW, Action.SUBMIT, ""
-    if entry.attempt.state is AttemptState.FETCHED:
+    if attempt.state is AttemptState.FETCHED:
         state, action, why = _delivery_standing(entry, destinations)
         taken = f"a further take came to nothing: {entry.in_vain}" if entry.in_vain is not None else ""
         return state, action, "; ".join(words for words in (why, taken) if words)
-    state, action = _STANDING[entry.attempt.state]
-    if state is State.FAILED and entry.attempt.again:
+    state, action = _STANDING[attempt.state]
+    if state is State.FAILED and attempt.again:
         return State.NEW, Action.SUBMIT, "failed by a fault of the service, to be submitted anew"
     return state, action, _why(entry)
 
@@ -241,8 +242,9 @@ def _why(entry: Entry) -> str:
 
 
 def _delivery_standing(entry: Entry, destinations: Sequence[Destination] | None) -> tuple[State, Action, str]:
-    assert entry.attempt is not None
-    rows = {row.options_digest: row for row in entry.deliveries if row.artifact_sha256 == entry.attempt.artifact_sha256}
+    attempt = entry.attempt
+    assert attempt is not None
+    rows = {row.options_digest: row for row in entry.deliveries if row.artifact_sha256 == attempt.artifact_sha256}
     if destinations is None:
         missing = [_undelivered(row.sink, row) for row in rows.values() if row.state in ("failed", "conflict")]
         missing += [] if rows else ["every sink"]

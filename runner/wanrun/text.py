@@ -20,6 +20,8 @@ _UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _KEPT = "\n\t"
 _WITHOUT_KEPT = str.maketrans("", "", _KEPT)
 
+_WORD = re.compile(r"[A-Za-z0-9_./-]*")  #: nothing that needs care
+
 #: What CI services take for a command: at the start of a line `::`, anywhere `##[`, `##vso[` and the like.
 _LINE_COMMAND = re.compile(r"^([^\S\n]*:)(?=:)", re.MULTILINE)
 _COMMAND = re.compile(r"#(?=#\w*\[)")
@@ -44,6 +46,8 @@ def pieces(line: str) -> list[str]:
 
 def one_line(text: str) -> str:
     """Return a text as one line, whatever a service or a plugin has put into it."""
+    if _WORD.fullmatch(text):  # as most cells of a table
+        return text
     return printable(" ".join(text.split()))
 
 
