@@ -319,9 +319,10 @@ def test_a_plugin_that_is_switched_off_is_not_imported(project: Project, install
 
     assert (broken.exit_code, fine.exit_code, fine.stdout) == (2, 0, "1 job in 1 spec; no problems\n"), fine
     assert told.stderr.splitlines()[:3] == [
-        'u.yaml:2:13: the sink "loud" cannot be used: the plugin loud is switched off by --no-plugin; in use: folder, oss, slack',
-        'u.yaml:2:27: no plugin in use offers the sink "lout"; in use: folder, oss, slack; http is switched off by --no-plugin; '
-        "loud is switched off by --no-plugin",
+        'u.yaml:2:13: the sink "loud" cannot be used: the plugin loud is switched off by --no-plugin; '
+        "in use: folder, oss, slack",
+        'u.yaml:2:27: no plugin in use offers the sink "lout"; in use: folder, oss, slack; http is switched off by '
+        "--no-plugin; loud is switched off by --no-plugin",
         'u.yaml:4:32: the source "http" cannot be used: the plugin http is switched off by --no-plugin; '
         "in use: file, job, oss",
     ]
