@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wanrun.errors import SettingsError, disk_advice
+from wanrun.api.new_files import write_new
+from wanrun.errors import SettingsError
 from wanrun.registry import load_catalog
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def new_plugin(name: str, folder: str | PathLike[str] | None = None) -> StartedP
         if source.is_file() and not _SKIPPED & set(inner.parts):
             named = inner.with_name(_RENAMED.get(inner.name, inner.name))
             files.append(Path(_with(words, named.as_posix())))
-            _write(target / files[-1], _with(words, source.read_text(encoding="utf-8")))
+            write_new(target / files[-1], _with(words, source.read_text(encoding="utf-8")))
     return StartedPlugin(name, PREFIX + name, target, tuple(files))
 
 
@@ -82,12 +83,3 @@ def _with(words: dict[str, str], text: str) -> str:
     for word, own in words.items():
         text = text.replace(word, own)
     return text
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as exc:
-        raise SettingsError(f"{path}: {exc.strerror or exc}; {disk_advice(exc)}") from exc

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from wanrun.api.first_spec import MODEL, SETTINGS, Aside, first_spec, spec_of_clips
 from wanrun.api.looking import load
-from wanrun.errors import SettingsError, WanrunError, disk_advice
+from wanrun.api.new_files import write_new
+from wanrun.errors import SettingsError, WanrunError
 from wanrun.fitting import recipe_for
 from wanrun.fitting.advice import conversion, missing_options
 from wanrun.inputs import faults_of
@@ -66,7 +67,7 @@ def init(
     if clips is not None:
         found = _look(Path(clips), target.absolute().parent, project.catalog.models[MODEL])
         text, asides = found.text(str(target)), tuple(found.asides)
-    _write(target, text)
+    write_new(target, text)
     try:
         jobs = len(load([target], setup).jobs)
     except WanrunError:
@@ -75,17 +76,8 @@ def init(
     settings = project.settings.root / FILE_NAME
     if project.settings.file is not None or os.path.lexists(settings):
         return Started(target, None, jobs, asides)
-    _write(settings, SETTINGS)
+    write_new(settings, SETTINGS)
     return Started(target, settings, jobs, asides)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as exc:
-        raise SettingsError(f"{path}: {exc.strerror or exc}; {disk_advice(exc)}") from exc
 
 
 @dataclass(slots=True)
