@@ -42,13 +42,8 @@ FILM = b"".join(bytes([number]) * PART for number in range(4)) + b"the end"  #: 
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OssServer]:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, oss_key: None) -> Iterator[OssServer]:
     """Object storage, with its key in the environment and nothing else of this machine's."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("OSS_ACCESS_KEY_ID", KEY.id)
-    monkeypatch.setenv("OSS_ACCESS_KEY_SECRET", KEY.secret)
-    for name in ("OSS_SESSION_TOKEN", "ALIBABA_CLOUD_CREDENTIALS_FILE"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(_oss_upload, "PART_BYTES", PART)
     with OssServer(tmp_path / "oss") as running:
         yield running

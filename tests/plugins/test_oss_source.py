@@ -10,7 +10,7 @@ import requests
 from plugin_parts import Lent, media_ref
 
 from oss_server import Fault, Key, OssServer
-from oss_server.server import BUCKET, KEY, REGION
+from oss_server.server import BUCKET, REGION
 from oss_server.storage import Object, keep
 from wanrun import Secret, SourceError
 from wanrun.types import SecretTemplate
@@ -26,12 +26,8 @@ DAY = 24 * 3600
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OssServer]:
+def server(tmp_path: Path, oss_key: None) -> Iterator[OssServer]:
     """Object storage with one clip, and its key in the environment."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("OSS_ACCESS_KEY_ID", KEY.id)
-    monkeypatch.setenv("OSS_ACCESS_KEY_SECRET", KEY.secret)
-    monkeypatch.delenv("OSS_SESSION_TOKEN", raising=False)
     with OssServer(tmp_path / "oss") as running:
         content = keep([b"a clip"], running.folder)
         running.objects["clips/a b.mp4"] = Object(content, content.etag, {}, time.time())

@@ -12,7 +12,7 @@ import requests
 from plugin_parts import Lent
 
 from oss_server import Fault, OssServer
-from oss_server.server import BUCKET, KEY, REGION
+from oss_server.server import BUCKET, REGION
 from wanrun import SourceError, Staging
 from wanrun.errors import ServiceError, Unavailable
 from wanrun_plugins.oss import OssSource
@@ -30,12 +30,8 @@ DAY = 24 * 3600
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OssServer]:
+def server(tmp_path: Path, oss_key: None) -> Iterator[OssServer]:
     """Object storage, with its key in the environment."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("OSS_ACCESS_KEY_ID", KEY.id)
-    monkeypatch.setenv("OSS_ACCESS_KEY_SECRET", KEY.secret)
-    monkeypatch.delenv("OSS_SESSION_TOKEN", raising=False)
     (tmp_path / "clip.mp4").write_bytes(CLIP)
     with OssServer(tmp_path / "oss") as running:
         yield running
