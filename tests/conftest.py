@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from simulation import Simulation
 from wanrun import redaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +33,22 @@ def simulate(tmp_path: Path) -> Callable[..., Simulation]:
         return Simulation(tmp_path, **options)
 
     return make
+
+
+@pytest.fixture
+def install_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Install a distribution with one module and its entry point, as pip would: both are on the path."""
+    site, modules = tmp_path / "site", []
+
+    def install(name: str, code: str, *, module: str, entry_point: str, version: str = "1.2") -> None:
+        info = site / f"{name}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"{entry_point}\n")
+        (site / f"{module}.py").write_text(dedent(code))
+        modules.append(module)
+        monkeypatch.syspath_prepend(str(site))
+
+    yield install
+    for module in modules:
+        sys.modules.pop(module, None)

@@ -32,7 +32,7 @@ from wanrun.models import schemas_folder
 from wanrun.registry import load_catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from wanrun import Delivery, Notice, SinkRef
 
@@ -51,23 +51,14 @@ GOOD = """
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Install a distribution with one plugin, as pip would: a module and its metadata on the path."""
-    site = tmp_path / "site"
-    modules = []
+def install(install_module: Install) -> Install:
+    """Install a distribution with one plugin."""
 
     def install(name: str, code: str, *, version: str = "1.2", point: str = "plug") -> None:
-        info = site / f"{name}-{version}.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text(f"[wanrun]\n{point} = plug_{name}\n")
-        (site / f"plug_{name}.py").write_text(dedent(code))
-        modules.append(f"plug_{name}")
-        monkeypatch.syspath_prepend(str(site))
+        entry_point = f"[wanrun]\n{point} = plug_{name}"
+        install_module(name, code, module=f"plug_{name}", entry_point=entry_point, version=version)
 
-    yield install
-    for module in modules:
-        sys.modules.pop(module, None)
+    return install
 
 
 def plugin(**hooks: Callable[[], Any]) -> object:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import threading
 import time
 from contextlib import contextmanager
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,23 +54,11 @@ LOUD = "raise RuntimeError('imported')"
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Install a distribution with one plugin, as pip would: a module and its metadata on the path."""
-    site = tmp_path / "site"
-    modules = []
-
-    def install(name: str, code: str) -> None:
-        info = site / f"{name}-1.2.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
-        (info / "entry_points.txt").write_text(f"[wanrun]\n{name} = plug_{name}\n")
-        (site / f"plug_{name}.py").write_text(dedent(code))
-        modules.append(f"plug_{name}")
-        monkeypatch.syspath_prepend(str(site))
-
-    yield install
-    for module in modules:
-        sys.modules.pop(module, None)
+def install(install_module: Install) -> Install:
+    """Install a distribution with one plugin."""
+    return lambda name, code: install_module(
+        name, code, module=f"plug_{name}", entry_point=f"[wanrun]\n{name} = plug_{name}"
+    )
 
 
 def test_every_name_of_the_library_is_there() -> None:

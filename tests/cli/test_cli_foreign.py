@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from cli_parts import Project
 
@@ -33,22 +31,14 @@ COMMAND = """
 
 
 @pytest.fixture
-def install(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Install a distribution with one command, as pip would."""
-    site, modules = project.folder / "site", []
+def install(install_module: Install) -> Install:
+    """Install a distribution with one command."""
 
     def install(name: str, code: str, *, command: str = "greet") -> None:
-        info = site / f"{name}-1.2.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
-        (info / "entry_points.txt").write_text(f"[wanrun.commands]\n{command} = command_{name}:main\n")
-        (site / f"command_{name}.py").write_text(dedent(code))
-        modules.append(f"command_{name}")
-        monkeypatch.syspath_prepend(str(site))
+        module = f"command_{name}"
+        install_module(name, code, module=module, entry_point=f"[wanrun.commands]\n{command} = {module}:main")
 
-    yield install
-    for module in modules:
-        sys.modules.pop(module, None)
+    return install
 
 
 def test_a_plugin_s_command_is_called_like_our_own(project: Project, install: Install) -> None:
