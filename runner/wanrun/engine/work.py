@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from wanrun.vault import Vault
 
 UNENDED = (AttemptState.INTENDED, AttemptState.UNSURE, AttemptState.IN_FLIGHT)  #: this run may yet see their end
+TOGETHER_SECONDS = 0.002  #: that a commit waits for others who need one; itself it takes about as long
 CREATES_AT_ONCE = 3  #: that await their reply: each may have been paid for in vain, should this process die
 
 
@@ -270,6 +271,18 @@ class Work:
         with self.ledger.transaction(soon=True):
             yield
         self.recorded.set()
+
+    async def on_disk(self) -> None:
+        """Return once all that was recorded soon is on disk: one commit for everybody who waits for one just now.
+
+        No cancellation comes in between: what was written is acted on, or the run ends with a `LedgerError`.
+        """
+        batch = self.ledger.batch
+        if batch is None:
+            return
+        with trio.CancelScope(shield=True):
+            await trio.sleep(TOGETHER_SECONDS)
+        self.ledger.keep(batch)
 
     def settle(self, job: OpenJob) -> None:
         """Take a job from the open ones: it rests where its ledger entry says, and so do those it was to give input."""
