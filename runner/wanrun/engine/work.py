@@ -330,8 +330,3 @@ class Work:
         for lane in self.lanes.values():
             lane.arrival.set()
             lane.doubts.news.set()
-
-    def attempt(self, attempt: int) -> tuple[Attempt, OpenJob | None]:
-        """Return an attempt as the ledger has it, with its open job."""
-        row = self.ledger.attempt(attempt)
-        return row, self.open.get(row.entry)

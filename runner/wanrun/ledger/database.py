@@ -233,9 +233,14 @@ class Database:
         return sqlite_errors(self._name)
 
     def _write(self, statement: str, **values: object) -> int:
-        with self.transaction(), self._errors():
-            cursor = self._connection.execute(statement, values)
-            return cursor.lastrowid or 0
+        if self._depth:  # most are part of a transaction
+            return self._execute(statement, values)
+        with self.transaction():
+            return self._execute(statement, values)
+
+    def _execute(self, statement: str, values: dict[str, object]) -> int:
+        with self._errors():
+            return self._connection.execute(statement, values).lastrowid or 0
 
     def _read(self, statement: str, **values: object) -> list[sqlite3.Row]:
         with self._errors():
