@@ -43,6 +43,7 @@ async def fetch_results(work: Work, at_once: int) -> None:
 
 async def _fetch_some(work: Work, waiting: _Waiting) -> None:
     while attempt := await waiting.next():
+        await work.let_creates_go()
         job = work.open.get(attempt.entry)
         if job is not None:
             await _fetch(work, work.lanes[job.provider], attempt, job)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 UNENDED = (AttemptState.INTENDED, AttemptState.UNSURE, AttemptState.IN_FLIGHT)  #: this run may yet see their end
 TOGETHER_SECONDS = 0.002  #: that a commit waits for others who need one; itself it takes about as long
+CREATES_FIRST_SECONDS = 0.2  #: that a result waits for creates
 CREATES_AT_ONCE = 3  #: that await their reply: each may have been paid for in vain, should this process die
 
 
@@ -283,6 +284,12 @@ class Work:
         with trio.CancelScope(shield=True):
             await trio.sleep(TOGETHER_SECONDS)
         self.ledger.keep(batch)
+
+    async def let_creates_go(self) -> None:
+        """Wait for a moment while creates are under way: an empty place costs time, a result that waits does not."""
+        with trio.move_on_after(CREATES_FIRST_SECONDS):
+            while any(lane.creating.borrowed_tokens for lane in self.lanes.values()):
+                await trio.sleep(CREATES_FIRST_SECONDS / 20)
 
     def settle(self, job: OpenJob) -> None:
         """Take a job from the open ones: it rests where its ledger entry says, and so do those it was to give input."""
