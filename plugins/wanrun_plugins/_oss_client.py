@@ -13,7 +13,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import alibabacloud_oss_v2 as sdk
+import fastcrc
 import requests
+from alibabacloud_oss_v2 import exceptions
 from alibabacloud_oss_v2.retry import StandardRetryer
 from alibabacloud_oss_v2.transport import RequestsHttpClient
 from requests.adapters import HTTPAdapter
@@ -23,6 +25,7 @@ from wanrun_plugins._oss_refusals import Refused, refusal_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from wanrun_plugins._oss_keys import AccessKey
     from wanrun_plugins._oss_places import Place
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60  #: of silence on a connection
+CHUNK_BYTES = 1024 * 1024
 PAGE_OBJECTS = 1000  #: of a list, as many as OSS gives at once
 TRIES = 2  #: of each call; the engine tries deliveries again, too
 SHA256 = "wanrun-sha256"
@@ -136,6 +140,18 @@ class OssClient:
         is_about_it = crc64 is not None and meta.get(CRC64) == str(crc64)
         at = head.last_modified.timestamp() if head.last_modified else 0.0
         return Found(int(head.content_length), crc64, at, meta.get(SHA256) if is_about_it else None)
+
+    def read(self, to: Path) -> None:
+        """Write the object to a file; raises `Refused` also when what arrives is not what OSS has."""
+        with self._explained("read the object"):
+            found = self._client.get_object(sdk.GetObjectRequest(**self._where, version_id=self.place.version))
+            crc64 = 0
+            with found.body as body, to.open("wb") as file:
+                for chunk in body.iter_bytes(block_size=CHUNK_BYTES):
+                    file.write(chunk)
+                    crc64 = fastcrc.crc64.xz(chunk, crc64)
+            if found.hash_crc64 and crc64 != _number(found.hash_crc64):
+                raise exceptions.InconsistentError(client_crc=str(crc64), server_crc=found.hash_crc64)
 
     def put(self, data: bytes | BinaryIO, terms: Terms) -> Kept:
         """Send an object in one piece; a file is read as it is sent."""

@@ -113,6 +113,7 @@ def _plugin(plugin: api.InstalledPlugin) -> dict[str, Any]:
         "version": plugin.version,
         "sources": list(plugin.sources),
         "sinks": list(plugin.sinks),
+        "ledger_stores": list(plugin.ledger_stores),
         "models": list(plugin.models),
         "observes": plugin.observes,
         "allowed": plugin.allowed,
