@@ -269,6 +269,16 @@ def test_nothing_is_overwritten_that_may_not_be(server: OssServer, judge: Judge)
     assert server.objects["a"].read() == b"third"
 
 
+def test_a_bucket_with_versions_takes_it_all_the_same(server: OssServer, judge: Judge) -> None:
+    """As OSS documents it: nothing is lost there, so nothing is refused."""
+    server.buckets[BUCKET].keeps_versions = True
+    judge.put("a", b"first", x_oss_forbid_overwrite="true")
+
+    judge.put("a", b"second", x_oss_forbid_overwrite="true")
+
+    assert server.objects["a"].read() == b"second"
+
+
 def test_of_two_puts_at_once_one_is_refused(server: OssServer, judge: Judge) -> None:
     """Also when neither was there as the other began."""
     both = threading.Barrier(2)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+from uuid import uuid4
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
@@ -91,7 +92,8 @@ def _put(request: Request) -> Answer:
     _check_free(request)  # before the body, as well as by `_keep`: another one may have come first
     content = _taken(request)
     _keep(request, Object(content, content.etag, headers, request.now))
-    return Answer(200, _checksums(content))
+    version = {"x-oss-version-id": uuid4().hex} if request.bucket.keeps_versions else {}
+    return Answer(200, _checksums(content) | version)
 
 
 def _get(request: Request) -> Answer:
@@ -185,7 +187,7 @@ def _keep(request: Request, made: Object) -> None:
 
 
 def _may_not_overwrite(request: Request) -> bool:
-    return request.headers.get("x-oss-forbid-overwrite") == "true"
+    return request.headers.get("x-oss-forbid-overwrite") == "true" and not request.bucket.keeps_versions
 
 
 def _taken(request: Request) -> Content:

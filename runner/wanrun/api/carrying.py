@@ -214,7 +214,7 @@ def take(portable: Portable, name: str, project: Project, replace: str | None) -
                 if replace != state:
                     raise _refusal(difference, name, path, state, replace)
                 kept, forgotten = _kept(path, state), tasks_of(difference.here)
-            else:
+            elif relation is Relation.NEWER or not _is_of_store(portable.lent):
                 kept = _kept(path, BEFORE)
     write_copy(portable.tables.backup, path, replace=True)
     return dataclasses.replace(imported, relation=relation, kept=kept, forgotten=forgotten)
