@@ -144,6 +144,25 @@ def test_the_observer_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("examples")
+def test_the_ledger_store_takes_each_name_once(tmp_path: Path) -> None:
+    """The same bytes once more are success."""
+    plugin = offered("wanrun_share")
+    kind = load_catalog(plugins=[plugin], entry_points=False).ledger_stores["share"]
+    (tmp_path / "share").mkdir()
+    share, mine, yours = kind.build({"path": str(tmp_path / "share")}), tmp_path / "mine", tmp_path / "yours"
+    mine.write_text("mine")
+    yours.write_text("yours")
+
+    assert [share.create("name", path) for path in (mine, mine, yours)] == [True, True, False]
+    share.read("name", yours)
+    assert yours.read_text() == "mine"
+    assert list(share.names()) == ["name"]
+    share.remove("name")
+    with pytest.raises(wanrun.SinkError, match="No such file or directory; see that it is mounted"):
+        share.read("name", yours)
+
+
+@pytest.mark.usefixtures("examples")
 def test_what_is_missing_is_said_in_one_line() -> None:
     """With the package that brings it."""
     catalog = load_catalog(plugins=[offered("wanrun_vault")], entry_points=False)
