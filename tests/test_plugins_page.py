@@ -107,7 +107,8 @@ def test_every_example_is_a_plugin_and_loads_nothing_heavy() -> None:
     """All of them beside each other, and httpx is not there before a kind is used."""
     code = f"import sys; from wanrun.registry import load_catalog; from importlib import import_module as load\n\
 catalog = load_catalog(plugins=[load(name) for name in {MODULES}], entry_points=False)\n\
-print(sorted(catalog.sources), sorted(catalog.sinks), sorted(catalog.models), 'httpx' in sys.modules)"
+print(sorted(catalog.sources), sorted(catalog.sinks), sorted(catalog.models))\n\
+print(sorted(catalog.ledger_stores), 'httpx' in sys.modules)"
 
     printed = subprocess.run(
         [sys.executable, "-c", code],
@@ -117,7 +118,7 @@ print(sorted(catalog.sources), sorted(catalog.sinks), sorted(catalog.models), 'h
         env={**os.environ, "PYTHONPATH": sys.path[0]},
     ).stdout
 
-    assert printed == "['assets', 'job', 'vault'] ['chat'] ['wan2.7-videoedit', 'wan9-videoedit'] False\n"
+    assert printed == "['assets', 'job', 'vault'] ['chat'] ['wan2.7-videoedit', 'wan9-videoedit']\n['share'] False\n"
 
 
 @pytest.mark.usefixtures("examples")
@@ -141,25 +142,6 @@ def test_the_observer_counts(tmp_path: Path) -> None:
     run(tmp_path, plugin, "A coat")
 
     assert dict(plugin.counts) == {"job_done": 1}
-
-
-@pytest.mark.usefixtures("examples")
-def test_the_ledger_store_takes_each_name_once(tmp_path: Path) -> None:
-    """The same bytes once more are success."""
-    plugin = offered("wanrun_share")
-    kind = load_catalog(plugins=[plugin], entry_points=False).ledger_stores["share"]
-    (tmp_path / "share").mkdir()
-    share, mine, yours = kind.build({"path": str(tmp_path / "share")}), tmp_path / "mine", tmp_path / "yours"
-    mine.write_text("mine")
-    yours.write_text("yours")
-
-    assert [share.create("name", path) for path in (mine, mine, yours)] == [True, True, False]
-    share.read("name", yours)
-    assert yours.read_text() == "mine"
-    assert list(share.names()) == ["name"]
-    share.remove("name")
-    with pytest.raises(wanrun.SinkError, match="No such file or directory; see that it is mounted"):
-        share.read("name", yours)
 
 
 @pytest.mark.usefixtures("examples")

@@ -10,8 +10,11 @@ from wanrun.spec.nodes import Mark, node_of
 from wanrun.spec.sentences import Checker, dotted
 
 if TYPE_CHECKING:
-    from wanrun.hookspecs import LedgerStore
+    from collections.abc import Mapping
+
+    from wanrun.hookspecs import LedgerStore, LedgerStoreKind
     from wanrun.project import Project
+    from wanrun.types import JSON
 
 
 def ledger_store_of(project: Project) -> LedgerStore:
@@ -25,9 +28,15 @@ def ledger_store_of(project: Project) -> LedgerStore:
     kind = project.catalog.ledger_stores.get(table.kind)
     if kind is None:
         known = ", ".join(project.catalog.ledger_stores) or "none"
-        raise SettingsError(f"{settings.file}: no plugin offers the ledger store {table.kind}; installed: {known}")
-    name = f"ledger_store.{table.kind}"
-    faults = Checker(kind.options).faults(node_of(dict(table.options), Mark(1, 1)), dotted(name))
-    if found := [f"{settings.file}: {message}" for _, message, _ in faults]:
+        off = [f"{name} is {why}" for name, why in project.catalog.off.items()]
+        words = f"no plugin offers the ledger store {table.kind}; installed: {known}"
+        raise SettingsError("; ".join([f"{settings.file}: {words}", *off]))
+    if found := [f"{settings.file}: {fault}" for fault in option_faults(kind, table.kind, table.options)]:
         raise SettingsError("\n".join(found))
     return kind.build(table.options)
+
+
+def option_faults(kind: LedgerStoreKind, name: str, options: Mapping[str, JSON]) -> list[str]:
+    """Return what is wrong with the options of a ledger store, a line each."""
+    at = dotted(f"ledger_store.{name}")
+    return [message for _, message, _ in Checker(kind.options).faults(node_of(dict(options), Mark(1, 1)), at)]

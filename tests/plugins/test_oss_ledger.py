@@ -10,13 +10,14 @@ from oss_server import Fault, Key, OssServer
 from oss_server.server import BUCKET, REGION
 from wanrun import SinkError, WanrunError
 from wanrun.registry import load_catalog
+from wanrun.testing import LedgerStoreConformance
 from wanrun_plugins import oss
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from wanrun import LedgerStore
+    from wanrun import JSON, LedgerStore
 
 
 @pytest.fixture
@@ -36,29 +37,33 @@ def a_file(folder: Path, data: bytes) -> Path:
     return folder / "file"
 
 
-def test_what_is_created_is_there_and_can_be_removed(server: OssServer, tmp_path: Path) -> None:
-    """Under the prefix, next to which others may keep what they like."""
+class TestOss(LedgerStoreConformance):
+    """A bucket."""
+
+    plugin, kind = oss, "oss"
+
+    @pytest.fixture
+    def options(self, server: OssServer) -> Mapping[str, JSON]:
+        return {"region": REGION, "bucket": BUCKET, "endpoint": server.url, "prefix": "a/b/"}
+
+    @pytest.fixture
+    def failing_options(self, options: Mapping[str, JSON]) -> Mapping[str, JSON]:
+        return {**options, "bucket": "another"}
+
+    @pytest.fixture
+    def bad_options(self, options: Mapping[str, JSON]) -> Sequence[Mapping[str, JSON]]:
+        return [{**options, "prefix": "/a/"}, {**options, "endpoint": "http://example.com"}, {"bucket": BUCKET}]
+
+
+def test_it_keeps_to_its_prefix(server: OssServer, tmp_path: Path) -> None:
+    """Beside it others may keep what they like."""
     store = opened(server, prefix="a/b/")
+    opened(server, prefix="a/c/").create("other", a_file(tmp_path, b"other"))
 
-    assert store.place() == "oss://results/a/b/"
-    assert store.create("00000001.lock", a_file(tmp_path, b"mine"))
-    assert list(server.objects) == ["a/b/00000001.lock"]
-    assert list(store.names()) == ["00000001.lock"]
-    store.read("00000001.lock", tmp_path / "read")
-    assert (tmp_path / "read").read_bytes() == b"mine"
-    store.remove("00000001.lock")
-    store.remove("00000001.lock")
-    assert list(store.names()) == []
+    store.create("name", a_file(tmp_path, b"mine"))
 
-
-def test_nothing_is_overwritten(server: OssServer, tmp_path: Path) -> None:
-    """The same bytes once more are success, others are not."""
-    store = opened(server)
-
-    assert store.create("name", a_file(tmp_path, b"mine"))
-    assert store.create("name", a_file(tmp_path, b"mine"))
-    assert not store.create("name", a_file(tmp_path, b"yours"))
-    assert server.objects["wanrun-ledger/name"].read() == b"mine"
+    assert (store.place(), list(store.names())) == ("oss://results/a/b/", ["name"])
+    assert list(server.objects) == ["a/c/other", "a/b/name"]
 
 
 @pytest.mark.parametrize("does", ["lose", "cut", "refuse"])
@@ -118,11 +123,3 @@ def test_what_passes_is_told_from_what_a_person_mends(
     }
     assert 'there is no bucket "another" at 127.0.0.1' in said["no bucket"][1]
     assert "cannot list the objects: OSS is busy" in said["busy"][1]
-
-
-def test_an_odd_place_is_refused_as_the_store_is_built(server: OssServer) -> None:
-    """Exit code 2, before anything is sent."""
-    with pytest.raises(WanrunError, match="an endpoint is https") as raised:
-        opened(server, endpoint="http://example.com")
-
-    assert (raised.value.exit_code, server.calls) == (2, [])
