@@ -325,6 +325,23 @@ def test_one_that_comes_very_late_takes_the_newest(machines: list[Machine], shel
     assert lock_name(1) in shelf.objects  # which harms nobody, and goes with what is old
 
 
+def test_one_services_ledger_never_takes_anothers_place(machines: list[Machine], tmp_path: Path, shelf: Shelf) -> None:
+    """Of the service itself and of an emulator, as with files."""
+    one, two = machines
+    one.take()
+    with one.ledger() as ledger:
+        ledger.belong_to("service")
+    one.give_back()
+    with two.ledger() as ledger:
+        ledger.belong_to("emulator:7")
+
+    for command in (two.look, two.take):
+        with pytest.raises(SettingsError, match="generation 2 of memory: belongs to the service itself"):
+            command()
+
+    assert two.runs()
+
+
 # Whatever happens
 
 

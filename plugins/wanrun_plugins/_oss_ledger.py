@@ -31,7 +31,9 @@ OPTIONS: dict[str, JSON] = {
     "type": "object",
     "required": ["region", "bucket"],
     "additionalProperties": False,
-    "properties": BUCKET_OPTIONS | LEDGER_OPTIONS | {"profile": KEY_OPTIONS["profile"]},
+    "properties": {name: BUCKET_OPTIONS[name] for name in ("region", "bucket", "endpoint")}  # a domain may have a cache
+    | LEDGER_OPTIONS
+    | {"profile": KEY_OPTIONS["profile"]},
 }
 
 

@@ -6,6 +6,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from account_parts import intended
 
 from oss_server import Fault, OssServer
 from oss_server.server import KEY
@@ -187,6 +188,25 @@ def test_a_machine_that_is_lost_is_given_up_by_a_person(project: Project, server
     assert 'wanrun ledger reclaim "machine two", and wanrun ledger export --store\n' in stopped.stderr
     assert [each.exit_code for each in steps] == [0, 0, 0], steps
     assert project.wanrun(*GIVE, *at("two")).exit_code == 0  # it knew nothing that the other one does not
+    assert runnable(project, "one", "two") == 1
+
+
+def test_a_file_of_a_ledger_that_was_taken_is_for_looking(project: Project, server: OssServer) -> None:
+    """Whoever imports it is told who goes on with it; nor does a file take the place of one that has to go back."""
+    project.wanrun("ledger", "new", *at("one"))
+    project.wanrun("ledger", "export", "before.jsonl", *at("one"))
+    project.wanrun(*GIVE, *at("one"))
+    project.wanrun(*TAKE, "machine one", *at("one"))
+    with project.ledger("one/ledger.db") as ledger:
+        intended(ledger, "job")
+
+    out = project.wanrun("ledger", "export", "copy.jsonl", *at("one"))
+    taken = project.wanrun("ledger", "import", "copy.jsonl", *at("two"))
+    over = project.wanrun("ledger", "import", "before.jsonl", "--replace", "x", *at("one"))
+
+    assert ", lent to machine one at 20" in out.stdout
+    assert "it is lent to machine one at 20" in taken.stdout
+    assert (over.exit_code, "Give it back before another takes its place" in over.stderr) == (2, True), over
     assert runnable(project, "one", "two") == 1
 
 

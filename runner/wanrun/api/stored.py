@@ -256,8 +256,8 @@ class Visit:
         survey = surveyed(self.store.names())
         if not survey.newest:
             raise SettingsError(
-                f"{self.place} has no ledger yet. If nothing has ever run, put the first one there: wanrun ledger new, "
-                "then wanrun ledger export --store; else the ledger that knows what is paid"
+                f"{self.place} has no ledger yet. Put the one there that knows what is paid: wanrun ledger export "
+                "--store. If nothing has ever run, begin one before: wanrun ledger new"
             )
         lent, claim = self._standing()
         known = claim.generation if claim is not None else lent.generation if lent is not None else None
