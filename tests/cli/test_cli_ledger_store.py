@@ -187,6 +187,7 @@ def test_a_machine_that_is_lost_is_given_up_by_a_person(project: Project, server
 
     assert 'wanrun ledger reclaim "machine two", and wanrun ledger export --store\n' in stopped.stderr
     assert [each.exit_code for each in steps] == [0, 0, 0], steps
+    assert "it goes back to the ledger store next, as generation 2: wanrun ledger export --store" in steps[0].stdout
     assert project.wanrun(*GIVE, *at("two")).exit_code == 0  # it knew nothing that the other one does not
     assert runnable(project, "one", "two") == 1
 

@@ -78,6 +78,14 @@ class Imported:
     forgotten: Mapping[str, Sequence[str]]  #: tasks that only the replaced one knew, by job
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reclaimed:
+    """A ledger that was taken back from its borrower."""
+
+    ledger: Path
+    goes_back_as: int | None  #: the generation of the ledger store that it has to become first; None: it is free
+
+
 def new_ledger(setup: Setup | None = None) -> Path:
     """Make an empty ledger where there is none, and return where; raises `SettingsError` when there is one."""
     path = open_project(setup or Setup()).ledger_path
@@ -333,8 +341,8 @@ def _missing(entries: Iterable[Entry], project: Project, now: float) -> Iterator
             yield MissingResult(entry.address, artifact.path.name, needed, until if until > now else None)
 
 
-def reclaim_ledger(lent_to: str, setup: Setup | None = None) -> Path:
-    """Take back a ledger that is lent, from the one that it is lent to, who will not give it back; return where it is.
+def reclaim_ledger(lent_to: str, setup: Setup | None = None) -> Reclaimed:
+    """Take back a ledger that is lent, from the one that it is lent to, who will not give it back.
 
     What was submitted there since must be in the ledger by then, or it is paid for again. One of a ledger store then
     has to be given back there (`give_back_ledger`) before anybody uses it. Raises `SettingsError` when there is no
@@ -345,4 +353,5 @@ def reclaim_ledger(lent_to: str, setup: Setup | None = None) -> Path:
         raise SettingsError(f"there is no ledger at {path}; nothing was changed")
     with LedgerLock(path), Ledger.open(path, now=time.time) as ledger:
         ledger.reclaim(lent_to)
-    return path
+        lent = ledger.lent
+    return Reclaimed(ledger=path, goes_back_as=None if lent is None else lent.generation)

@@ -161,11 +161,13 @@ def reclaim(who: str, form: str, **options: Any) -> int:
 
     One of a ledger store goes back there next (wanrun ledger export --store), and is used once it is taken again.
     """
-    path = api.reclaim_ledger(who, make_setup(options))
+    made = api.reclaim_ledger(who, make_setup(options))
     if form == "json":
-        say_json({"ledger": str(path), "lent_to": None})
-    else:
-        say(f"{_near(path)} is no longer lent to {who}")
+        say_json({"ledger": str(made.ledger), "lent_to": None, "goes_back_as": made.goes_back_as})
+        return int(ExitCode.OK)
+    say(f"{_near(made.ledger)} is no longer lent to {who}")
+    if made.goes_back_as is not None:
+        say(f"it goes back to the ledger store next, as generation {made.goes_back_as}: wanrun ledger export --store")
     return int(ExitCode.OK)
 
 
