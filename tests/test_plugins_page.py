@@ -107,7 +107,8 @@ def test_every_example_is_a_plugin_and_loads_nothing_heavy() -> None:
     """All of them beside each other, and httpx is not there before a kind is used."""
     code = f"import sys; from wanrun.registry import load_catalog; from importlib import import_module as load\n\
 catalog = load_catalog(plugins=[load(name) for name in {MODULES}], entry_points=False)\n\
-print(sorted(catalog.sources), sorted(catalog.sinks), sorted(catalog.models), 'httpx' in sys.modules)"
+print(sorted(catalog.sources), sorted(catalog.sinks), sorted(catalog.models))\n\
+print(sorted(catalog.ledger_stores), 'httpx' in sys.modules)"
 
     printed = subprocess.run(
         [sys.executable, "-c", code],
@@ -117,7 +118,7 @@ print(sorted(catalog.sources), sorted(catalog.sinks), sorted(catalog.models), 'h
         env={**os.environ, "PYTHONPATH": sys.path[0]},
     ).stdout
 
-    assert printed == "['assets', 'job', 'vault'] ['chat'] ['wan2.7-videoedit', 'wan9-videoedit'] False\n"
+    assert printed == "['assets', 'job', 'vault'] ['chat'] ['wan2.7-videoedit', 'wan9-videoedit']\n['share'] False\n"
 
 
 @pytest.mark.usefixtures("examples")

@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# The ledger of a repository on a branch of its own, as one file: take it, lend it to this job, give it back.
+# The ledger of a repository, on a branch of its own or in a ledger store: take it, lend it to this job, give it back.
 #
 #   .github/action/ledger.sh take    fetch it and import it; what there is to do without one is said
-#   .github/action/ledger.sh lend    write into the branch that this job goes on with it, before anything is paid
-#   .github/action/ledger.sh save    write the ledger as it is now into the branch, unless nothing has changed
+#   .github/action/ledger.sh lend    say there that this job goes on with it, before anything is paid
+#   .github/action/ledger.sh save    put the ledger there as it is now, unless nothing has changed
 #
-# Every push goes forward from what was fetched, so of two jobs that start at once only one gets to run. A job that dies
-# between paying and saving leaves the ledger lent, and no run uses a lent ledger: a person looks first.
+# Every push goes forward from what was fetched, and a store takes one lock, so of two jobs that start at once only one
+# gets to run. A job that dies between paying and saving leaves the ledger lent, and no run uses a lent ledger: a person
+# looks first.
 #
-# Environment: WANRUN (the program), WORK (a folder for this job), LEDGER_BRANCH, COMMAND (plan or apply), FIRST_RUN
-# (true: begin a ledger where there is none), TOKEN (may push; empty: git's own credentials), GITHUB_* as on a runner.
+# Environment: WANRUN (the program), WORK (a folder for this job), LEDGER_STORE (true: that of wanrun.toml, in place of
+# the branch), LEDGER_BRANCH, COMMAND (plan or apply), FIRST_RUN (true: begin a ledger where there is none), TOKEN (may
+# push; empty: git's own credentials), GITHUB_* as on a runner.
 set -euo pipefail
 
 REF=refs/wanrun/ledger # what was fetched, or pushed last
@@ -105,9 +107,66 @@ push() { # one commit with one file; refused when the branch is no longer where 
   git update-ref "$REF" "$commit"
 }
 
-authorise
+# In a ledger store
+
+take_stored() { # to look at it
+  local code=0
+  patiently "$WANRUN" ledger import --store 2>"$WORK/said" || code=$?
+  cat "$WORK/said" >&2
+  if [ "$code" = 0 ]; then
+    [ "$FIRST_RUN" != true ] || echo "::warning::the ledger is there; first-run is no longer needed"
+  elif ! grep -q "has no ledger yet" "$WORK/said"; then
+    return "$code"
+  elif [ "$COMMAND" = plan ]; then
+    echo "the ledger store has no ledger yet: every job is planned as new"
+  elif [ "$FIRST_RUN" = true ]; then
+    "$WANRUN" ledger new
+    patiently "$WANRUN" ledger export --store
+    patiently "$WANRUN" ledger import --store
+  else
+    echo "::error::the ledger store has no ledger. If nothing has ever been applied, run once with first-run: true;" \
+      "else bring the ledger back, since without it every job looks new and is paid for again"
+    return 2
+  fi
+}
+
+lend_stored() {
+  patiently "$WANRUN" ledger import --store --lend-to "$(who)"
+  touch "$WORK/is-lent"
+}
+
+save_stored() {
+  if [ ! -e "$WORK/is-lent" ]; then
+    echo "nothing was paid for or delivered; the ledger stays as it is"
+    return 0
+  fi
+  if patiently "$WANRUN" ledger export --store; then
+    rm -f "$WORK/is-lent"
+    return 0
+  fi
+  echo "::error::the ledger could not be given back. Keep .wanrun/ledger.db of this job, or look at wanrun tasks before" \
+    "the next run: docs/ci/github.md says how"
+  return 1
+}
+
+patiently() { # what was begun before is gone on with, so the same words again do no harm
+  local wait code
+  for wait in $WAITS end; do
+    code=0
+    "$@" || code=$?
+    [ "$code" = 3 ] && [ "$wait" != end ] || return "$code" # 3 passes
+    sleep "$wait"
+  done
+}
+
+suffix=
+if [ "${LEDGER_STORE-}" = true ]; then
+  suffix=_stored
+else
+  authorise
+fi
 case ${1-} in
-take | lend | save) "$1" ;;
+take | lend | save) "$1$suffix" ;;
 *)
   echo "usage: .github/action/ledger.sh take|lend|save" >&2
   exit 2

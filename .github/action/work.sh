@@ -6,7 +6,8 @@
 #   .github/action/work.sh apply    carry the specs out
 #
 # Environment: WANRUN (the program), WORK (a folder for this job), SPECS and OPTIONS (one a line: a path or pattern; a
-# word for the command line), MAX_WAIT (for apply), GITHUB_* as on a runner.
+# word for the command line), LEDGER_STORE (true: the ledger is in a ledger store), MAX_WAIT (for apply), GITHUB_* as
+# on a runner.
 set -euo pipefail
 IFS= # a pattern is filled in, and never split at blanks
 
@@ -51,7 +52,9 @@ check() {
   fi
   "$WANRUN" plan --exit-code --require-ledger -- "${specs[@]}" || code=$?
   case $code in
-  0) echo "work=false" >>"$GITHUB_OUTPUT" ;;
+  0) # of a store there is only a copy to look at, which no run uses, not even to say how all jobs stand
+    [ "${LEDGER_STORE-}" = true ] && echo "work=true" >>"$GITHUB_OUTPUT" || echo "work=false" >>"$GITHUB_OUTPUT"
+    ;;
   6) echo "work=true" >>"$GITHUB_OUTPUT" ;;
   *) # 3 too: nobody knows whether there is anything to do, so nothing may be paid for
     echo "exit-code=$code" >>"$GITHUB_OUTPUT"

@@ -94,6 +94,17 @@ STAGING_OPTIONS: dict[str, JSON] = {
     },
 }
 
+LEDGER_OPTIONS: dict[str, JSON] = {
+    "prefix": {
+        "type": "string",
+        "minLength": 1,
+        "pattern": "^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*/$",
+        "default": "wanrun-ledger/",
+        "description": "How the keys begin; each ledger has a prefix of its own.",
+        "examples": ["wanrun-ledger/"],
+    },
+}
+
 KEY_OPTIONS: dict[str, JSON] = {
     "access_key_id": {
         "type": "string",

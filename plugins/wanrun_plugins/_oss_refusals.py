@@ -52,6 +52,11 @@ READING = Errand(
 KEEPING = Errand(
     actions="oss:PutObject and oss:GetObject", meanwhile="nothing was submitted with it", again="run again"
 )
+CARRYING = Errand(
+    actions="oss:ListObjects, oss:GetObject, oss:PutObject and oss:DeleteObject",
+    meanwhile="nothing hangs between here and there that doing it again does not settle",
+    again="do it again",
+)
 
 
 class Refused(SinkError):

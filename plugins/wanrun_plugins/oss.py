@@ -1,7 +1,9 @@
-"""Sink `oss`: a result becomes an object of Alibaba Cloud OSS, with metadata that says what it is; and source `oss`.
+"""Sink `oss`: a result becomes an object of Alibaba Cloud OSS, with metadata that says what it is; source and ledger
+store `oss` besides.
 
 The official SDK sends it, in threads, signed with version 4 and checked with CRC64; it is imported by the first
-delivery. `_oss_places` says where an object goes, `_oss_keys` with whose key, `_oss_upload` how.
+delivery. `_oss_places` says where an object goes, `_oss_keys` with whose key, `_oss_upload` how; `_oss_ledger` is all
+of the ledger store.
 """
 
 from __future__ import annotations
@@ -10,9 +12,11 @@ import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from wanrun import SinkKind, SourceKind, hookimpl
+from wanrun import LedgerStoreKind, SinkKind, SourceKind, hookimpl
 from wanrun.errors import MissingExtra
 from wanrun_plugins._oss_keys import check_key_options, key_of
+from wanrun_plugins._oss_ledger import OPTIONS as LEDGER_STORE
+from wanrun_plugins._oss_ledger import OssLedgerStore
 from wanrun_plugins._oss_options import BUCKET_OPTIONS, KEY_OPTIONS, SINK_OPTIONS
 from wanrun_plugins._oss_places import own_metadata, place_of
 from wanrun_plugins._oss_source import OPTIONS as SOURCE
@@ -20,6 +24,8 @@ from wanrun_plugins._oss_source import OssSource
 from wanrun_plugins._oss_staging import OPTIONS as STAGING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wanrun import DeliverContext, Delivery, Job, Receipt, SinkRef
     from wanrun.types import JSON
     from wanrun_plugins._oss_upload import Upload
@@ -73,6 +79,11 @@ def _source() -> OssSource:
     return OssSource()
 
 
+def _ledger_store(options: Mapping[str, JSON]) -> OssLedgerStore:
+    _require_sdk("the ledger store oss is reached")
+    return OssLedgerStore(options)
+
+
 def _require_sdk(purpose: str) -> None:
     if find_spec(SDK) is None:
         raise MissingExtra(f"{purpose} with Alibaba Cloud's SDK", extra="oss")
@@ -88,3 +99,9 @@ def wanrun_sources() -> dict[str, SourceKind]:
 def wanrun_sinks() -> dict[str, SinkKind]:
     """Offer `oss`."""
     return {"oss": SinkKind(options=SINK, build=_sink)}
+
+
+@hookimpl
+def wanrun_ledger_stores() -> dict[str, LedgerStoreKind]:
+    """Offer `oss`."""
+    return {"oss": LedgerStoreKind(options=LEDGER_STORE, build=_ledger_store)}

@@ -7,6 +7,8 @@ from wanrun.events import Event, EventName
 from wanrun.hookspecs import (
     API_VERSION,
     DeliverContext,
+    LedgerStore,
+    LedgerStoreKind,
     Notifier,
     NotifyContext,
     Objection,
@@ -54,6 +56,8 @@ __all__ = [
     "Fitting",
     "Identity",
     "Job",
+    "LedgerStore",
+    "LedgerStoreKind",
     "MediaRef",
     "MediaUrl",
     "MissingExtra",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from wanrun.events import Event
-    from wanrun.hookspecs import Objection, SinkKind, Source, SourceKind, Submission
+    from wanrun.hookspecs import LedgerStoreKind, Objection, SinkKind, Source, SourceKind, Submission
     from wanrun.models import Model
 
 
@@ -24,6 +24,7 @@ class Catalog:
     models: Mapping[str, Model]
     observers: Callable[[], list[Callable[[Event], None]]] = list  #: called once per run
     check_job: Callable[[Submission], list[tuple[str, Objection]]] = lambda _: []  #: with who objects
+    ledger_stores: Mapping[str, LedgerStoreKind] = field(default_factory=dict)  #: by their tables in `wanrun.toml`
     off: Mapping[str, str] = field(default_factory=dict)  #: installed plugins that are not imported, and why
     _sources: dict[str, Source] = field(default_factory=dict, repr=False, compare=False)
     _sinks: dict[str, Sink] = field(default_factory=dict, repr=False, compare=False)

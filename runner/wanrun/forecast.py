@@ -261,11 +261,10 @@ def _durations(jobs: Iterable[JobForecast], project: Project, ledger: Ledger) ->
 def _obstacles(
     jobs: Sequence[JobForecast], batch: Batch, project: Project, ledger: Ledger, max_cost: Money | None
 ) -> Iterator[Obstacle]:
-    if (lent := ledger.lent) is not None:
-        words = (
-            f"the ledger was {lent.words()}, and is not given back: no run uses it until the file that was handed on "
-            "after that is imported (wanrun ledger import FILE)"
-        )
+    if (lent := ledger.lent) is not None and not lent.is_free:  # a free one is taken in between
+        handed = "the file that was handed on after that is imported (wanrun ledger import FILE)"
+        back = handed if lent.generation is None else "it is back there (wanrun ledger import --store)"
+        words = f"the ledger was {lent.words()}, and is not given back: no run uses it until {back}"
         key = f"the ledger was {lent.words()}"
         yield Obstacle(what="lent", words=words, key=key, exit_code=ExitCode.ATTENTION)
     for job in jobs:

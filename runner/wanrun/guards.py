@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 
 from wanrun.errors import PluginError, WanrunError, plain_error
-from wanrun.hookspecs import Notifier, Sink, Source
+from wanrun.hookspecs import LedgerStore, Notifier, Sink, Source
 from wanrun.redaction import redacted
 from wanrun.text import without_queries
 from wanrun.types import Fitting, Identity, MediaUrl, Receipt
@@ -29,7 +29,7 @@ _FACTS: dict[type, dict[str, tuple[type, str]]] = {
 ASYNCIO = "asyncio.exceptions"  #: its CancelledError is no Exception; not imported only to be told so
 
 T = TypeVar("T")
-Made = TypeVar("Made", Source, Sink, Notifier)
+Made = TypeVar("Made", Source, Sink, Notifier, LedgerStore)
 
 
 @dataclass(frozen=True, order=True)
@@ -175,6 +175,38 @@ class GuardedNotifier(_Guarded[Notifier]):
         """As `Notifier.notify`."""
         with self._guard("notify"):
             await self._made.notify(notice, ctx)
+
+
+class GuardedLedgerStore(_Guarded[LedgerStore]):
+    """A plugin's ledger store whose mistakes name the plugin."""
+
+    def place(self) -> str:
+        """As `LedgerStore.place`."""
+        with self._guard("place"):
+            place = self._made.place()
+        return self._answer(place, str, "place")
+
+    def names(self) -> list[str]:
+        """As `LedgerStore.names`."""
+        with self._guard("names"):
+            names = list(self._made.names())
+        return [self._answer(name, str, "names") for name in names]
+
+    def read(self, name: str, to: Path) -> None:
+        """As `LedgerStore.read`."""
+        with self._guard("read"):
+            self._made.read(name, to)
+
+    def create(self, name: str, path: Path) -> bool:
+        """As `LedgerStore.create`."""
+        with self._guard("create"):
+            is_there = self._made.create(name, path)
+        return self._answer(is_there, bool, "create")
+
+    def remove(self, name: str) -> None:
+        """As `LedgerStore.remove`."""
+        with self._guard("remove"):
+            self._made.remove(name)
 
 
 @runtime_checkable

@@ -280,3 +280,57 @@ def wanrun_observers() -> Iterable[Observer]:
     no reference to the engine and must not block.
     """
     raise NotImplementedError
+
+
+@runtime_checkable
+class LedgerStore(Protocol):
+    """Keeps a ledger where several machines reach it: objects under short names, of which none is written twice.
+
+    All of it blocks; there is one call at a time. Two things are promised to whoever pays with the ledger: of two that
+    create one name at once, one is told that it is taken, and a name that was created is in every list from then on.
+    A store that cannot promise both must not be offered. Each method raises `SinkError` for what passes, and
+    `WanrunError` for what a person has to mend first.
+    """
+
+    def place(self) -> str:
+        """Name the store for people, without network or secrets."""
+        ...
+
+    def names(self) -> Iterable[str]:
+        """Return all names that are there; those that the core did not create do no harm."""
+        ...
+
+    def read(self, name: str, to: Path) -> None:
+        """Write what is kept under a name to a file, whole."""
+        ...
+
+    def create(self, name: str, path: Path) -> bool:
+        """Keep a file under a name that is not taken, in one step; return whether its bytes are there now.
+
+        False: the name is taken by other bytes. The very same bytes are success, so that a lost answer does no harm.
+        """
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove what is kept under a name, to save space; nothing hangs on it, and what is gone is as good."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerStoreKind:
+    """A kind of ledger store: what `[ledger_store.KIND]` in `wanrun.toml` may hold, and how to build one from it."""
+
+    options: Mapping[str, JSON]  #: JSON Schema (2020-12) of the options, an object schema
+    build: Callable[[Mapping[str, JSON]], LedgerStore]  #: called with options that fit; import heavy things here
+
+
+@hookspec
+def wanrun_ledger_stores() -> Mapping[str, LedgerStoreKind]:
+    """Offer kinds of ledger store, by the name of their table in `wanrun.toml`: `[ledger_store.oss]`.
+
+    Called once, before any spec is checked. Return a mapping from name to a `LedgerStoreKind`; open no files or
+    connections yet. A name that two plugins offer is an error that cites both. What a kind builds is used by
+    `wanrun ledger export --store`, `import --store` and `doctor`, never by a run. See `wanrun_plugins.oss` for the
+    built-in one.
+    """
+    raise NotImplementedError

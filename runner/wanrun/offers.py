@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from wanrun.guards import GuardedSource, guarded_sink
-from wanrun.hookspecs import SinkKind, Source, SourceKind
+from wanrun.guards import GuardedLedgerStore, GuardedSource, guarded_sink
+from wanrun.hookspecs import LedgerStore, LedgerStoreKind, SinkKind, Source, SourceKind
 from wanrun.models import Model
 from wanrun.wellformed import schema_fault
 
@@ -32,7 +32,7 @@ REFERENCES = ("$ref", "$dynamicRef")
 class Offers(Generic[T]):
     """The offers of one sort by name; a name belongs to the plugin that brings it."""
 
-    sort: str  #: for messages: source, sink, model
+    sort: str  #: for messages: source, sink, ledger store, model
     _offers: dict[str, T] = field(default_factory=dict)
     _origins: dict[str, Origin] = field(default_factory=dict)
 
@@ -56,7 +56,7 @@ def checked_source(name: object, kind: object, origin: Origin) -> SourceKind:
     label = _label("source", name, origin)
     if not isinstance(kind, SourceKind):
         raise origin.error(f"{label} is {kind!r:.60}; offer a wanrun.SourceKind")
-    _check_options(kind, label, origin)
+    _check_kind(kind, label, origin)
     return replace(kind, build=partial(_build_source, kind.build, label, origin))
 
 
@@ -65,8 +65,17 @@ def checked_sink(name: object, kind: object, origin: Origin) -> SinkKind:
     label = _label("sink", name, origin)
     if not isinstance(kind, SinkKind):
         raise origin.error(f"{label} is {kind!r:.60}; offer a wanrun.SinkKind")
-    _check_options(kind, label, origin)
+    _check_kind(kind, label, origin)
     return replace(kind, build=partial(_build_sink, kind.build, label, origin))
+
+
+def checked_ledger_store(name: object, kind: object, origin: Origin) -> LedgerStoreKind:
+    """Return a kind of ledger store that blames its own mistakes on the plugin; raises `PluginError` when unusable."""
+    label = _label("ledger store", name, origin)
+    if not isinstance(kind, LedgerStoreKind):
+        raise origin.error(f"{label} is {kind!r:.60}; offer a wanrun.LedgerStoreKind")
+    _check_options(kind.options, label, origin)
+    return replace(kind, build=partial(_build_ledger_store, kind.build, label, origin))
 
 
 def checked_model(data: Any, origin: Origin) -> Model:
@@ -114,12 +123,28 @@ def _build_sink(build: Callable[[], Sink | Notifier], label: str, origin: Origin
     return guarded_sink(built, label, origin)
 
 
-def _check_options(kind: SourceKind | SinkKind, label: str, origin: Origin) -> None:
-    _check_schema(kind.options, label, origin)
-    properties = kind.options.get("properties", {})
-    if kind.options.get("type") != "object" or not isinstance(properties, dict):
+def _build_ledger_store(
+    build: Callable[[Mapping[str, JSON]], LedgerStore], label: str, origin: Origin, options: Mapping[str, JSON]
+) -> GuardedLedgerStore:
+    with origin.guard(f"{label} cannot be built"):
+        built = build(options)
+    if not isinstance(built, LedgerStore):
+        raise origin.error(f"{label} builds {built!r:.60}, which is not a wanrun.LedgerStore")
+    return GuardedLedgerStore(built, label, origin)
+
+
+def _check_kind(kind: SourceKind | SinkKind, label: str, origin: Origin) -> None:
+    _check_options(kind.options, label, origin)
+    if kind.short is not None and kind.short not in kind.options.get("properties", {}):  # type: ignore[operator]  # checked
+        raise origin.error(f'{label} has the short form "{kind.short}", which is not one of its options')
+
+
+def _check_options(options: Mapping[str, JSON], label: str, origin: Origin) -> None:
+    _check_schema(options, label, origin)
+    properties = options.get("properties", {})
+    if options.get("type") != "object" or not isinstance(properties, dict):
         raise origin.error(f'the options of {label} need "type": "object"')
-    for part in _write_only(kind.options, within=True):
+    for part in _write_only(options, within=True):
         raise origin.error(
             f"a secret of {label} is described as {json.dumps(part)[:80]}; writeOnly is for options, items or "
             'additional properties of "type": "string", written out where they stand'
@@ -127,8 +152,6 @@ def _check_options(kind: SourceKind | SinkKind, label: str, origin: Origin) -> N
     for name, schema in properties.items():
         if not isinstance(schema, dict) or not schema.get("description"):
             raise origin.error(f'the option "{name}" of {label} has no description')
-    if kind.short is not None and kind.short not in properties:
-        raise origin.error(f'{label} has the short form "{kind.short}", which is not one of its options')
 
 
 def _write_only(schema: object, *, within: bool) -> Iterator[Mapping[str, JSON]]:

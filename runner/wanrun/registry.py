@@ -21,13 +21,13 @@ from wanrun.errors import PluginError, SettingsError, WanrunError
 from wanrun.guards import Origin
 from wanrun.hookspecs import Objection
 from wanrun.models import shipped_models
-from wanrun.offers import Offers, checked_model, checked_sink, checked_source, items, pairs
+from wanrun.offers import Offers, checked_ledger_store, checked_model, checked_sink, checked_source, items, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from wanrun.events import Event
-    from wanrun.hookspecs import SinkKind, SourceKind, Submission
+    from wanrun.hookspecs import LedgerStoreKind, SinkKind, SourceKind, Submission
     from wanrun.models import Model
 
 GROUP = hookspecs.PROJECT  #: the group of entry points that plugins use
@@ -86,6 +86,7 @@ class InstalledPlugin:
     version: str
     sources: Mapping[str, SourceKind] = field(default_factory=dict)
     sinks: Mapping[str, SinkKind] = field(default_factory=dict)
+    ledger_stores: Mapping[str, LedgerStoreKind] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     observes: bool = False  #: it hears of the events of runs
     checks: bool = False  #: it may object to jobs
@@ -99,7 +100,12 @@ class InstalledPlugin:
 
     def offers(self) -> str:
         """Return what it offers in words: `source file; models a, b`."""
-        named = {"source": self.sources, "sink": self.sinks, "model": self.models}
+        named = {
+            "source": self.sources,
+            "sink": self.sinks,
+            "ledger store": self.ledger_stores,
+            "model": self.models,
+        }
         parts = [f"{sort}{'s' * (len(names) > 1)} {', '.join(names)}" for sort, names in named.items() if names]
         parts += ["checks jobs"] if self.checks else []
         return "; ".join([*parts, "hears of events"] if self.observes else parts)
@@ -141,6 +147,7 @@ def _surveyed(point: metadata.EntryPoint) -> InstalledPlugin:
         plugin,
         sources={name: kind for name, kind in catalog.sources.items() if kind is not CHAIN},
         sinks=catalog.sinks,
+        ledger_stores=catalog.ledger_stores,
         models=tuple(sorted(own)),
         observes=loaded.has("wanrun_observers"),
         checks=loaded.has("wanrun_check_job"),
@@ -228,6 +235,7 @@ def _catalog(plugins: _Plugins) -> Catalog:
     sources: Offers[SourceKind] = Offers("source")
     sources.add(KIND, CHAIN, CORE)
     sinks: Offers[SinkKind] = Offers("sink")
+    ledger_stores: Offers[LedgerStoreKind] = Offers("ledger store")
     models: Offers[Model] = Offers("model")
     for model in shipped_models():
         models.add(model.name, model, CORE)
@@ -237,11 +245,21 @@ def _catalog(plugins: _Plugins) -> Catalog:
     for origin, answer in plugins.ask("wanrun_sinks"):
         for name, sink in pairs(answer, "wanrun_sinks", origin):
             sinks.add(name, checked_sink(name, sink, origin), origin)
+    for origin, answer in plugins.ask("wanrun_ledger_stores"):
+        for name, store in pairs(answer, "wanrun_ledger_stores", origin):
+            ledger_stores.add(name, checked_ledger_store(name, store, origin), origin)
     for origin, answer in plugins.ask("wanrun_models"):
         for data in items(answer, "wanrun_models", origin):
             model = checked_model(data, origin)
             models.add(model.name, model, origin)
-    return Catalog(sources.sorted(), sinks.sorted(), models.sorted(), partial(_observers, plugins), _checks(plugins))
+    return Catalog(
+        sources.sorted(),
+        sinks.sorted(),
+        models.sorted(),
+        partial(_observers, plugins),
+        _checks(plugins),
+        ledger_stores.sorted(),
+    )
 
 
 def _observers(plugins: _Plugins) -> list[Callable[[Event], None]]:

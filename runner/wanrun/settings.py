@@ -101,11 +101,11 @@ class Allow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StagingTable:
-    """The table `[staging.KIND]`: the store of one's own through which local files reach the service."""
+class KindTable:
+    """A table that is named by a kind: `[staging.KIND]` or `[ledger_store.KIND]`."""
 
-    kind: str  #: of source
-    options: Mapping[str, Any]  #: as they stand there; `stages` checks them
+    kind: str
+    options: Mapping[str, Any]  #: as they stand there; whoever builds the kind checks them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +116,8 @@ class Settings:
     providers: Mapping[str, Provider]
     budget: Budget = field(default_factory=Budget)
     allow: Allow = field(default_factory=Allow)
-    staging: StagingTable | None = None  #: None: local files go through the service's temporary store
+    staging: KindTable | None = None  #: a kind of source; None: local files go through the service's temporary store
+    ledger_store: KindTable | None = None  #: where the ledger travels through; None: files only
     secrets_folder: Path | None = None  #: where secrets are mounted as files; None: they are in the environment
     file: Path | None = None  #: where they were read; None: there is no such file
     written: Mapping[str, Any] = field(default_factory=dict)  #: its table of providers, as it stands there
@@ -163,7 +164,8 @@ def load_settings(
         providers=asked,
         budget=_budget(data or {}, path),
         allow=_allow(data or {}, path),
-        staging=_staging(data or {}, path),
+        staging=_kind_table("staging", "source", data or {}, path),
+        ledger_store=_kind_table("ledger_store", "ledger store", data or {}, path),
         secrets_folder=root / folder if folder else None,
         file=None if data is None else path,
         written=written,
@@ -189,7 +191,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _providers(data: Mapping[str, Any], path: Path) -> dict[str, Provider]:
-    _known(data, ["providers", "secrets", "budget", "staging", "allow"], where="", path=path)
+    _known(data, ["providers", "secrets", "budget", "staging", "ledger_store", "allow"], where="", path=path)
     tables = data.get("providers", {})
     if not isinstance(tables, dict):
         raise SettingsError(f"{path}: providers is not a table; write [providers.default]")
@@ -211,14 +213,14 @@ def _budget(data: Mapping[str, Any], path: Path) -> Budget:
     return Budget(**{key: Money.parse(value) for key, value in values.items()})
 
 
-def _staging(data: Mapping[str, Any], path: Path) -> StagingTable | None:
-    if "staging" not in data:
+def _kind_table(name: str, sort: str, data: Mapping[str, Any], path: Path) -> KindTable | None:
+    if name not in data:
         return None
-    table = data["staging"]
+    table = data[name]
     kinds = list(table) if isinstance(table, dict) else []
     if len(kinds) != 1 or not isinstance(table[kinds[0]], dict):
-        raise SettingsError(f"{path}: staging has one table, named by a kind of source; write [staging.oss]")
-    return StagingTable(kind=kinds[0], options=table[kinds[0]])
+        raise SettingsError(f"{path}: {name} has one table, named by a kind of {sort}; write [{name}.oss]")
+    return KindTable(kind=kinds[0], options=table[kinds[0]])
 
 
 def _allow(data: Mapping[str, Any], path: Path) -> Allow:

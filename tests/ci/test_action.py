@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from ci_parts import BRANCH, SPEC, WANRUN, Job, Repository, comments, gates, git, lose_the_machine, service
 
+from oss_server import OssServer
+from oss_server.server import KEY as OSS
 from processes import COMMAND, statement, wait_until
 
 if TYPE_CHECKING:
@@ -43,9 +45,9 @@ def tasks_made(repository: Repository) -> int:
     return made
 
 
-def wanrun(folder: Path, *args: str) -> str:
+def wanrun(folder: Path, *args: str, **environ: str) -> str:
     """Run a command as a person does, and return what it prints."""
-    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "DASHSCOPE_API_KEY": KEY["api-key"]}
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "DASHSCOPE_API_KEY": KEY["api-key"], **environ}
     done = subprocess.run([*COMMAND, *args], cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -155,6 +157,75 @@ def test_of_two_jobs_at_once_one_runs(repository: Repository) -> None:
     assert "::error::the branch wanrun-ledger has moved on, or cannot be written; nothing was submitted" in said
     assert tasks_made(repository) == 2
     assert (repository.ledger() or {})["lent_to"] is None
+
+
+STORE = {"ledger-store": "true"}
+OSS_KEY = {"OSS_ACCESS_KEY_ID": OSS.id, "OSS_ACCESS_KEY_SECRET": OSS.secret}
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, repository: Repository) -> Iterator[OssServer]:
+    """Object storage that the repository's settings name as the ledger store."""
+    with OssServer(tmp_path / "oss") as running:
+        settings = repository.work / "wanrun.toml"
+        table = f"[ledger_store.oss]\nregion = 'cn-hangzhou'\nbucket = 'results'\nendpoint = '{running.url}'\n"
+        settings.write_text(settings.read_text() + table)
+        yield running
+
+
+def test_through_a_ledger_store_one_of_two_jobs_at_once_runs(repository: Repository, bucket: OssServer) -> None:
+    """The first apply begins it; nothing is pushed, and nothing is paid twice."""
+    repository.push("one")
+    refused = job(repository, "refused", APPLY | STORE, **OSS_KEY).run()
+    planned = job(repository, "planned", PLAN | STORE | {"comment": "false"}, **OSS_KEY).run()
+    first = job(repository, "first", FIRST | STORE, **OSS_KEY).run()
+    repository.push("one", "two")
+
+    early = job(repository, "early", APPLY | STORE, **OSS_KEY).run(until="Lend the ledger to this job")
+    late = job(repository, "late", APPLY | STORE, **OSS_KEY).run(until="Apply")
+    with early.started("Lend the ledger to this job") as process:
+        said, _ = process.communicate()
+    for step in ("Apply", "Give the ledger back"):
+        with late.started(step) as process:
+            process.communicate()
+    idle = job(repository, "idle", APPLY | STORE, **OSS_KEY).run()
+
+    assert refused.failed
+    assert "::error::the ledger store has no ledger. If nothing has ever been applied, run once with" in refused.said
+    assert "batch/one" in planned.summary
+    assert not first.failed, first.said
+    assert early.failed
+    assert f"was lent to {WHO.format('late')} at 20" in said
+    assert not late.failed
+    assert (idle.failed, idle.exit_code) == (False, "0"), idle.said
+    assert (tasks_made(repository), repository.commits()) == (2, 0)
+    newest = max(key for key in bucket.objects if key.endswith(".gz"))
+    assert f"{newest.removesuffix('.jsonl.gz')}.lock" not in bucket.objects
+
+
+def test_a_machine_that_is_lost_leaves_the_ledger_of_the_store_lent(repository: Repository, bucket: OssServer) -> None:
+    """Until a person has looked at the account and taken it back."""
+    repository.push("one")
+    assert not job(repository, "first", FIRST | STORE, **OSS_KEY).run().failed
+    repository.push("one", "two")
+    lost = job(repository, "lost", APPLY | STORE, **OSS_KEY).run(until="Apply")
+    with lost.started("Apply") as process:
+        wait_until(lambda: tasks_made(repository) == 2)
+        lose_the_machine(process)
+
+    stopped = job(repository, "stopped", APPLY | STORE, **OSS_KEY).run()
+    work = repository.work
+    wanrun(work, "ledger", "import", "--store", **OSS_KEY)
+    (task,) = [row for row in json.loads(wanrun(work, "tasks", "--format", "json"))["tasks"] if row["job"] is None]
+    wanrun(work, "resolve", "batch/two", "--adopt", task["task"], "--spec", "specs/batch.yaml")
+    wanrun(work, "ledger", "reclaim", WHO.format("lost"))
+    wanrun(work, "ledger", "export", "--store", **OSS_KEY)
+    again = job(repository, "again", APPLY | STORE, **OSS_KEY).run()
+
+    assert stopped.failed
+    assert f"was lent to {WHO.format('lost')} at 20" in stopped.said
+    assert not again.failed, again.said
+    assert tasks_made(repository) == 2
 
 
 def test_the_ledger_is_kept_as_it_is_whatever_a_repository_does_with_its_files(repository: Repository) -> None:

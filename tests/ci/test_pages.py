@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from ci_parts import ROOT
+from ci_parts import ACTION, ROOT
 
 from wanrun.errors import ExitCode
+from wanrun.project import Setup, open_project
 from wanrun.settings import Allow, load_settings
+from wanrun.storing import ledger_store_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,10 +49,21 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
 
 def test_the_hook_that_the_page_names_is_there() -> None:
     """With the keys that pre-commit takes."""
-    (shown,) = blocks("yaml", (PAGES / "github.md").read_text(encoding="utf-8"))
+    _, shown = blocks("yaml", (PAGES / "github.md").read_text(encoding="utf-8"))
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
 
     assert yaml.safe_load(shown)["repos"][0]["hooks"][0]["id"] == hook["id"]
+
+
+def test_the_step_and_the_table_that_the_page_shows_are_read(tmp_path: Path) -> None:
+    """By the action, and by the command line."""
+    page = (PAGES / "github.md").read_text(encoding="utf-8")
+    (step,) = yaml.safe_load(blocks("yaml", page)[0])
+    (table,) = blocks("toml", page)
+    (tmp_path / "wanrun.toml").write_text(table, encoding="utf-8")
+
+    assert step["with"].keys() <= ACTION["inputs"].keys()
+    assert ledger_store_of(open_project(Setup(folder=tmp_path))).place() == "oss://my-ledgers/wanrun-ledger/"
 
 
 def test_the_lists_that_the_page_shows_are_read(tmp_path: Path) -> None:

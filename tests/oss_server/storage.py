@@ -79,6 +79,7 @@ class Bucket:
     region: str
     objects: dict[str, Object] = field(default_factory=dict)
     uploads: dict[str, Upload] = field(default_factory=dict)
+    keeps_versions: bool = False  #: as far as that it takes an object that may not overwrite one, and says a version
 
 
 def keep(chunks: Iterable[bytes], folder: Path) -> Content:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Exported,
         Imported,
         MissingResult,
+        Reclaimed,
         export_ledger,
         import_ledger,
         new_ledger,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from wanrun.api.running import run, run_async
     from wanrun.api.standing import Decision, JobStanding, resolve, status
     from wanrun.api.starting import Started, init
+    from wanrun.api.stored import GivenBack, give_back_ledger, take_ledger
     from wanrun.batch import Batch
     from wanrun.consent import Question
     from wanrun.forecast import Forecast, JobForecast
@@ -66,6 +68,7 @@ __all__ = [
     "Fate",
     "Finding",
     "Forecast",
+    "GivenBack",
     "Imported",
     "InstalledKind",
     "InstalledPlugin",
@@ -80,6 +83,7 @@ __all__ = [
     "PlannedJob",
     "Question",
     "Rebuilt",
+    "Reclaimed",
     "RescueReport",
     "RescuedTask",
     "Selection",
@@ -100,6 +104,7 @@ __all__ = [
     "emulate",
     "export_ledger",
     "forecast",
+    "give_back_ledger",
     "import_ledger",
     "init",
     "kinds",
@@ -117,6 +122,7 @@ __all__ = [
     "schema",
     "spending",
     "status",
+    "take_ledger",
     "task",
     "tasks",
 ]
@@ -131,6 +137,7 @@ _HOMES = {
         "Exported",
         "Imported",
         "MissingResult",
+        "Reclaimed",
         "export_ledger",
         "import_ledger",
         "new_ledger",
@@ -148,6 +155,7 @@ _HOMES = {
     "wanrun.api.running": ("run", "run_async"),
     "wanrun.api.standing": ("Decision", "JobStanding", "resolve", "status"),
     "wanrun.api.starting": ("Started", "init"),
+    "wanrun.api.stored": ("GivenBack", "give_back_ledger", "take_ledger"),
     "wanrun.batch": ("Batch",),
     "wanrun.ledger.rebuild": ("Rebuilt",),
     "wanrun.consent": ("Question",),

@@ -23,20 +23,22 @@ if TYPE_CHECKING:
     from wanrun.settings import Allow
     from wanrun.types import JSON
 
+Sort = Literal["source", "sink", "ledger store"]
+
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledKind:
-    """One kind of source or sink, and the plugin that offers it."""
+    """One kind of source, sink or ledger store, and the plugin that offers it."""
 
-    sort: Literal["source", "sink"]
+    sort: Sort
     name: str
     plugin: InstalledPlugin
     short: str | None  #: the option that a bare string stands for
     options: Mapping[str, JSON]  #: JSON Schema of an object
     secrets: tuple[str, ...] = ()  #: the options that take secrets, such as `token` or `auth.token`
-    allowed: bool = True  #: specs of this project may use it
+    allowed: bool = True  #: specs of this project may use it; none uses a ledger store
 
 
 def schema(
@@ -70,7 +72,7 @@ def plugins(setup: Setup | None = None) -> list[InstalledPlugin]:
 
 
 def kinds(name: str | None = None, setup: Setup | None = None) -> list[InstalledKind]:
-    """Return the installed kinds of source and sink, or what is offered under a name: a kind's, else a plugin's.
+    """Return the installed kinds, or what is offered under a name: a kind's, else a plugin's.
 
     Raises `SettingsError` for a name that is nothing's, and `PluginError` for a plugin that cannot be used.
     """
@@ -108,7 +110,12 @@ def _allow(setup: Setup | None) -> Allow:
 
 def _kinds(plugin: InstalledPlugin, allow: Allow) -> list[InstalledKind]:
     sources = [_kind("source", name, kind, plugin, allow) for name, kind in plugin.sources.items()]
-    return sources + [_kind("sink", name, kind, plugin, allow) for name, kind in plugin.sinks.items()]
+    sinks = [_kind("sink", name, kind, plugin, allow) for name, kind in plugin.sinks.items()]
+    stores = [
+        InstalledKind(sort="ledger store", name=name, plugin=plugin, short=None, options=kind.options)
+        for name, kind in plugin.ledger_stores.items()
+    ]
+    return sources + sinks + stores
 
 
 def _kind(

@@ -19,7 +19,7 @@ from wanrun.ledger.backup import back_up, check_place, snapshot, whole_file, wri
 from wanrun.ledger.compare import Difference, Relation, compare, tasks_of
 from wanrun.ledger.intact import as_ledger
 from wanrun.ledger.lending import Lent, lend, not_given_back
-from wanrun.ledger.portable import Portable, account_in, digest_of, lent_in, lines_of, migrate, read_portable
+from wanrun.ledger.portable import Portable, account_in, claim_in, digest_of, lent_in, lines_of, migrate, read_portable
 from wanrun.ledger.store import SERVICE, account_words
 from wanrun.plan import standing
 from wanrun.project import Setup, make_private, open_project
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from wanrun.ledger import Entry
     from wanrun.ledger.compare import Known
+    from wanrun.ledger.lending import Claim
     from wanrun.project import Project
 
 STANDARD = "-"  #: in place of a file: standard output, or input
@@ -72,8 +73,17 @@ class Imported:
     missing: tuple[MissingResult, ...]
     gone_at: float | None  #: when the first result of what is in flight can no longer be had
     lent: Lent | None
+    generation: int | None = None  #: of the ledger store; None: it came as a file
     kept: Path | None = None  #: the ledger that was replaced
     forgotten: Mapping[str, Sequence[str]]  #: tasks that only the replaced one knew, by job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reclaimed:
+    """A ledger that was taken back from its borrower."""
+
+    ledger: Path
+    goes_back_as: int | None  #: the generation of the ledger store that it has to become first; None: it is free
 
 
 def new_ledger(setup: Setup | None = None) -> Path:
@@ -81,7 +91,7 @@ def new_ledger(setup: Setup | None = None) -> Path:
     path = open_project(setup or Setup()).ledger_path
     make_private(path.parent)
     with LedgerLock(path):
-        if _is_there(path):
+        if is_there(path):
             raise SettingsError(f"there is a ledger at {path} already; nothing was changed")
         check_no_journal(path)
         Ledger.open(path, now=time.time).close()
@@ -97,7 +107,8 @@ def export_ledger(
     """Write the ledger to a file, or with `-` to standard output: one state of it, whole or not at all.
 
     `lent_to` names who goes on with the ledger: whoever imports the file may look at it, and a run refuses it. The
-    same holds for a file that is written while a run uses the ledger. Raises `SettingsError` for a place that cannot
+    same holds for a file that is written while a run uses the ledger, or of one that is taken from a ledger store,
+    where it goes back to. Raises `SettingsError` for a place that cannot
     be, `LedgerBusy` when it is to be lent while a run uses it, and `LedgerError`, also when it is lent already.
     """
     ledger = open_project(setup or Setup()).ledger_path
@@ -112,7 +123,7 @@ def export_ledger(
         if path is None:
             return Exported(ledger, None, _print(lines_of(tables, now=now, lent=lent)), lent)
         with whole_file(path, replace=replace_it) as part:
-            _write(part, lines_of(tables, now=now, lent=lent), packed=path.suffix == PACKED)
+            write_lines(part, lines_of(tables, now=now, lent=lent), packed=path.suffix == PACKED)
             size = part.stat().st_size
     return Exported(ledger, path, size, lent)
 
@@ -127,16 +138,18 @@ def _state_of(ledger: Path, lent: Lent | None, now: float) -> tuple[sqlite3.Conn
             raise
         tables, used_by = snapshot(ledger), Lent(f"the run that was using it, {exc.holder}", now)
     try:
-        before = lent_in(tables, str(ledger))
+        before, claim = lent_in(tables, str(ledger)), claim_in(tables, str(ledger))
         if before is not None and lent is not None:
             raise not_given_back(str(ledger), before)
     except LedgerError:
         tables.close()
         raise
-    return tables, before or lent or used_by
+    in_store = None if claim is None else Lent(claim.to, claim.at, claim.generation)
+    return tables, before or lent or in_store or used_by
 
 
-def _write(path: Path, lines: Iterable[bytes], *, packed: bool) -> None:
+def write_lines(path: Path, lines: Iterable[bytes], *, packed: bool) -> None:
+    """Write a ledger's lines to a file; the same lines make the same bytes."""
     with path.open("wb") as file:
         if packed:
             with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as inner:
@@ -174,7 +187,7 @@ def import_ledger(file: str | PathLike[str], setup: Setup | None = None, *, repl
     with closing(_read(file, name)) as portable:
         make_private(path.parent)
         with LedgerLock(path):
-            return _take(portable, name, project, replace)
+            return take(portable, name, project, replace)
 
 
 def _read(file: str | PathLike[str], name: str) -> Portable:
@@ -187,10 +200,11 @@ def _read(file: str | PathLike[str], name: str) -> Portable:
         raise SettingsError(f"{name}: {exc.strerror}") from exc
 
 
-def _take(portable: Portable, name: str, project: Project, replace: str | None) -> Imported:
+def take(portable: Portable, name: str, project: Project, replace: str | None) -> Imported:
+    """Let a ledger that was read take the place of the one here, as `import_ledger`; its lock is held."""
     path, relation, kept, forgotten = project.ledger_path, None, None, {}
-    imported = _imported(portable, portable.tables, project)  # while nothing is changed yet
-    if not _is_there(path):
+    imported = described(portable.tables, project, portable.made_at)  # while nothing is changed yet
+    if not is_there(path):
         _check_account(portable, None, name, project)
         check_no_journal(path)
     else:
@@ -199,15 +213,16 @@ def _take(portable: Portable, name: str, project: Project, replace: str | None) 
             _check_account(portable, account_in(here), name, project)
             difference, lent = compare(here, portable.tables), lent_in(here, str(path))
             relation = difference.relation
-            if relation is Relation.SAME and _knows_no_more(portable, lent):
-                return dataclasses.replace(_imported(portable, here, project), relation=relation)
+            if relation is Relation.SAME and portable.claim is None and _knows_no_more(portable, lent):
+                return dataclasses.replace(described(here, project, portable.made_at), relation=relation)
+            _check_claim(portable, claim_in(here, str(path)), path)
             _check_lent(portable, lent, name, path)
             if relation in (Relation.OLDER, Relation.DIVERGED):
                 state = digest_of(here)
                 if replace != state:
                     raise _refusal(difference, name, path, state, replace)
                 kept, forgotten = _kept(path, state), tasks_of(difference.here)
-            else:
+            elif relation is Relation.NEWER or not _is_of_store(portable.lent):
                 kept = _kept(path, BEFORE)
     write_copy(portable.tables.backup, path, replace=True)
     return dataclasses.replace(imported, relation=relation, kept=kept, forgotten=forgotten)
@@ -215,9 +230,18 @@ def _take(portable: Portable, name: str, project: Project, replace: str | None) 
 
 def _knows_no_more(portable: Portable, lent: Lent | None) -> bool:
     """Say whether a file with the same tasks and deliveries also says nothing new of whom the ledger is lent to."""
-    if portable.lent is None or lent is None:
+    if portable.lent is None or lent is None or portable.lent.generation is not None:
         return portable.lent == lent
     return portable.lent.at <= lent.at
+
+
+def _check_claim(portable: Portable, claim: Claim | None, path: Path) -> None:
+    """Raise `SettingsError` for a file in place of a ledger that has to go back to the ledger store."""
+    if claim is not None and not _is_of_store(portable.lent):
+        raise SettingsError(
+            f"{path} goes on with generation {claim.generation} of the ledger store; nothing was changed. Give it back "
+            "before another takes its place: wanrun ledger export --store"
+        )
 
 
 def _check_lent(portable: Portable, lent: Lent | None, name: str, path: Path) -> None:
@@ -225,7 +249,7 @@ def _check_lent(portable: Portable, lent: Lent | None, name: str, path: Path) ->
 
     What the borrower has paid for since is in no such file.
     """
-    if lent is None or portable.lent == lent:
+    if lent is None or portable.lent == lent or _is_of_store(portable.lent, lent):
         return
     at = portable.made_at if portable.lent is None else portable.lent.at
     if at <= lent.at:
@@ -235,7 +259,12 @@ def _check_lent(portable: Portable, lent: Lent | None, name: str, path: Path) ->
         )
 
 
-def _is_there(path: Path) -> bool:
+def _is_of_store(*lents: Lent | None) -> bool:
+    """Say whether all are of the ledger store, whose generations say what came first."""
+    return all(lent is not None and lent.generation is not None for lent in lents)
+
+
+def is_there(path: Path) -> bool:
     """Say whether there is a ledger; an empty file is what a process leaves that dies while it makes one."""
     return path.is_file() and path.stat().st_size > 0
 
@@ -257,8 +286,8 @@ def _refusal(difference: Difference, name: str, path: Path, state: str, replace:
     """Return what is said of a file that does not know all that the ledger here knows."""
     older = difference.relation is Relation.OLDER
     lines = [f"{name} {'is older than' if older else 'has diverged from'} {path}; nothing was changed"]
-    lines += ["only the ledger here knows:", *_named(difference.here)]
-    lines += [] if older else ["only the file knows:", *_named(difference.there)]
+    lines += ["only the ledger here knows:", *named(difference.here)]
+    lines += [] if older else ["only the file knows:", *named(difference.there)]
     if replace is not None:
         lines.append(f"--replace {replace} names another state of the ledger here, which has changed since")
     lines += [
@@ -269,7 +298,8 @@ def _refusal(difference: Difference, name: str, path: Path, state: str, replace:
     return SettingsError("\n".join(lines))
 
 
-def _named(known: Sequence[Known]) -> list[str]:
+def named(known: Sequence[Known]) -> list[str]:
+    """Return what only one ledger knows, a line each."""
     more = len(known) - MOST_NAMED
     return [f"  {each.job}: {each.what}" for each in known[:MOST_NAMED]] + ([f"  and {more} more"] if more > 0 else [])
 
@@ -281,8 +311,8 @@ def _kept(path: Path, mark: str) -> Path:
     return kept
 
 
-def _imported(portable: Portable, tables: sqlite3.Connection, project: Project) -> Imported:
-    """Return what is said of an import that leaves these tables as the ledger."""
+def described(tables: sqlite3.Connection, project: Project, made_at: float) -> Imported:
+    """Return what is said of an import that leaves these tables as the ledger; `made_at` is when they were written."""
     now = time.time()
     with as_ledger(tables) as ledger:
         entries = [entry for entry in ledger.entries() if entry.attempts]
@@ -290,7 +320,7 @@ def _imported(portable: Portable, tables: sqlite3.Connection, project: Project) 
     return Imported(
         ledger=project.ledger_path,
         relation=None,
-        made_at=portable.made_at,
+        made_at=made_at,
         states=Counter(standing(entry, None)[0] for entry in entries),
         missing=tuple(_missing(entries, project, now)),
         gone_at=min((at for at in flying if at is not None), default=None),
@@ -311,15 +341,17 @@ def _missing(entries: Iterable[Entry], project: Project, now: float) -> Iterator
             yield MissingResult(entry.address, artifact.path.name, needed, until if until > now else None)
 
 
-def reclaim_ledger(lent_to: str, setup: Setup | None = None) -> Path:
-    """Take back a ledger that is lent, from the one that it is lent to, who will not give it back; return where it is.
+def reclaim_ledger(lent_to: str, setup: Setup | None = None) -> Reclaimed:
+    """Take back a ledger that is lent, from the one that it is lent to, who will not give it back.
 
-    What was submitted there since must be in the ledger by then, or it is paid for again. Raises `SettingsError` when
-    there is no ledger or it is not lent to this one, and `LedgerBusy`.
+    What was submitted there since must be in the ledger by then, or it is paid for again. One of a ledger store then
+    has to be given back there (`give_back_ledger`) before anybody uses it. Raises `SettingsError` when there is no
+    ledger or it is not lent to this one, and `LedgerBusy`.
     """
     path = open_project(setup or Setup()).ledger_path
-    if not _is_there(path):
+    if not is_there(path):
         raise SettingsError(f"there is no ledger at {path}; nothing was changed")
     with LedgerLock(path), Ledger.open(path, now=time.time) as ledger:
         ledger.reclaim(lent_to)
-    return path
+        lent = ledger.lent
+    return Reclaimed(ledger=path, goes_back_as=None if lent is None else lent.generation)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from wanrun.api.findings import Checkup, Finding, fine, note, problem, warning
 from wanrun.api.greeting import provider_findings
 from wanrun.api.standing import standings
-from wanrun.errors import LedgerError, PluginError, SettingsError
+from wanrun.api.stored import ledger_store_standing
+from wanrun.errors import LedgerError, PluginError, SettingsError, WanrunError
 from wanrun.ledger import Ledger
-from wanrun.ledger.lending import not_given_back
 from wanrun.ledger.store import account_words
 from wanrun.project import Setup, open_project
 from wanrun.registry import InstalledPlugin, installed_plugins, load_catalog
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from wanrun.api.standing import JobStanding
     from wanrun.catalog import Catalog
-    from wanrun.ledger.lending import Lent
+    from wanrun.ledger.lending import Claim, Lent
     from wanrun.project import Project
     from wanrun.settings import Allow
 
@@ -57,7 +57,7 @@ def doctor(setup: Setup | None = None, *, provider: str | None = None) -> Checku
     found += map(_plugin, plugins)
     found += [_root(project), _settings(project), *_allowed(allow, plugins)]
     findings, account = _ledger(project)
-    found += findings
+    found += [*findings, *_ledger_store(project)]
     for name in _providers(project, provider):
         found += provider_findings(name, project, account)
     return Checkup(tuple(found))
@@ -144,7 +144,8 @@ def _ledger(project: Project) -> tuple[list[Finding], str | None]:
         return [fine("ledger", f"{path}: none yet, the first run makes it", path=str(path), account=None)], None
     try:
         with Ledger.open(path, now=time.time) as ledger:
-            damage, account, lent, jobs = ledger.damage(), ledger.account, ledger.lent, standings(ledger.entries())
+            damage, account, jobs = ledger.damage(), ledger.account, standings(ledger.entries())
+            lent, claim, hindrance = ledger.lent, ledger.claim, ledger.hindrance()
     except LedgerError as exc:
         return [problem("ledger", str(exc), exit_code=exc.exit_code, path=str(path))], None
     if damage:
@@ -154,15 +155,38 @@ def _ledger(project: Project) -> tuple[list[Finding], str | None]:
     counts = Counter(job.state.value for job in jobs)
     listed = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no jobs"
     whole = fine("ledger", f"{path} {owner}; sound; {listed}", path=str(path), account=account, jobs=dict(counts))
-    return [whole, *_lent(path, lent), *_unsettled(jobs)], account
+    return [whole, *_lent(path, lent, claim, hindrance), *_unsettled(jobs)], account
 
 
-def _lent(path: Path, lent: Lent | None) -> list[Finding]:
-    """Say that no run would use the ledger, since somebody else goes on with it."""
-    if lent is None:
-        return []
-    error = not_given_back(str(path), lent)
-    return [problem("ledger", str(error), exit_code=error.exit_code, path=str(path), lent_to=lent.to)]
+def _lent(path: Path, lent: Lent | None, claim: Claim | None, hindrance: LedgerError | None) -> Iterator[Finding]:
+    """Say that no run would use the ledger, since somebody else goes on with it, or may do so."""
+    if lent is None or hindrance is None:
+        return
+    if lent.is_free and claim is None:
+        yield note("ledger", str(hindrance), path=str(path), lent_to=None)
+    else:
+        yield problem("ledger", str(hindrance), exit_code=hindrance.exit_code, path=str(path), lent_to=lent.to or None)
+
+
+def _ledger_store(project: Project) -> Iterator[Finding]:
+    """Look what is in the ledger store, if there is one; at the emulator nothing leaves this machine."""
+    if project.settings.ledger_store is None or project.setup.emulator is not None:
+        return
+    try:
+        found = ledger_store_standing(project)
+    except WanrunError as exc:
+        yield problem("ledger store", str(exc), exit_code=exc.exit_code)
+        return
+    assert found is not None  # the settings name one
+    newest = f"generation {found.generation}" if found.generation else "no ledger yet"
+    lent = f", {found.lent.words()}" if found.lent is not None else ""
+    yield fine(
+        "ledger store",
+        f"{found.place}: {newest}{lent}",
+        store=found.place,
+        generation=found.generation,
+        lent_to=found.lent.to if found.lent is not None else None,
+    )
 
 
 def _unsettled(jobs: Sequence[JobStanding]) -> list[Finding]:

@@ -133,7 +133,7 @@ def check_ledger(setup: Setup | None = None, *, deep: bool = False) -> Checkup:
         if faults:
             return Checkup(tuple(_damaged(path, fault) for fault in faults))
         with Ledger.open(path, now=time.time) as ledger:
-            entries, _ = ledger.entries(), ledger.lent
+            entries, _ = ledger.entries(), ledger.hindrance()
     except LedgerError as exc:
         return Checkup((_unreadable(exc, path, is_named=project.setup.ledger is not None),))
     found = list(_artifacts(entries, project, deep=deep))

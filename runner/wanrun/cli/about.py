@@ -64,7 +64,7 @@ def schema(
 @no_plugin_option
 @format_option
 def plugins(name: str | None, config: Path | None, without_plugins: tuple[str, ...], form: str) -> int:
-    """Show the installed plugins and what each offers, or the options of one kind of source or sink, or of a plugin's.
+    """Show the installed plugins and what each offers, or the options of one kind, or of a plugin's kinds.
 
     Of an option, it says what it takes, its default and examples, and whether it may be a secret (${{ secret.NAME }}).
 
@@ -113,6 +113,7 @@ def _plugin(plugin: api.InstalledPlugin) -> dict[str, Any]:
         "version": plugin.version,
         "sources": list(plugin.sources),
         "sinks": list(plugin.sinks),
+        "ledger_stores": list(plugin.ledger_stores),
         "models": list(plugin.models),
         "observes": plugin.observes,
         "allowed": plugin.allowed,

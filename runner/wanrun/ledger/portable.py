@@ -19,7 +19,7 @@ import math
 import re
 import sqlite3
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -27,7 +27,7 @@ from wanrun.errors import SettingsError
 from wanrun.ledger.backup import faults_in
 from wanrun.ledger.database import sqlite_errors
 from wanrun.ledger.intact import check_rows
-from wanrun.ledger.lending import KEY, Lent, lent_by, lent_from
+from wanrun.ledger.lending import CLAIM_KEY, KEY, OWN_KEYS, Claim, Lent, claim_by, lent_by, lent_from
 from wanrun.ledger.sql import MIGRATIONS
 from wanrun.ledger.times import is_time
 
@@ -51,6 +51,12 @@ class Portable:
     made_at: float
     account: str | None
     lent: Lent | None
+    claim: Claim | None = None
+
+    def marked(self, lent: Lent, claim: Claim | None) -> Portable:
+        """Return it as the ledger store's copy that it is to be here; the tables are changed."""
+        mark(self.tables, lent, claim)
+        return replace(self, lent=lent, claim=claim)
 
     def close(self) -> None:
         """Forget the tables."""
@@ -116,6 +122,19 @@ def lent_in(tables: sqlite3.Connection, name: str) -> Lent | None:
     return lent_by(_meta(tables, KEY), name)
 
 
+def claim_in(tables: sqlite3.Connection, name: str) -> Claim | None:
+    """Return what the ledger of that name has of the ledger store, as `Ledger.claim`; raises `LedgerError`."""
+    return claim_by(_meta(tables, CLAIM_KEY), name)
+
+
+def mark(tables: sqlite3.Connection, lent: Lent | None, claim: Claim | None) -> None:
+    """Let tables in memory say who goes on with them, and by which right."""
+    tables.execute(f"DELETE FROM meta WHERE key IN ({', '.join('?' * len(OWN_KEYS))})", OWN_KEYS)  # noqa: S608
+    rows = [(KEY, lent.written())] if lent is not None else []
+    rows += [(CLAIM_KEY, claim.written())] if claim is not None else []
+    tables.executemany("INSERT INTO meta (key, value) VALUES (?, ?)", rows)
+
+
 def _meta(tables: sqlite3.Connection, key: str) -> str | None:
     rows = tables.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchall()
     return rows[0][0] if rows else None
@@ -128,7 +147,7 @@ def _rows_of(tables: sqlite3.Connection, now: float, lent: Lent | None) -> Itera
         left_out = f"WHERE NOT ({_LEFT_OUT[table]})" if table in _LEFT_OUT else ""
         statement = f"SELECT {', '.join(columns)} FROM {table} {left_out} ORDER BY {', '.join(keys)}"  # noqa: S608
         for row in tables.execute(statement, {"now": now} if left_out else {}):
-            if table != "meta" or row[0] != KEY:
+            if table != "meta" or row[0] not in OWN_KEYS:
                 yield _line(list(row))
         if table == "meta" and lent is not None:
             yield _line([KEY, lent.written()])

@@ -22,7 +22,7 @@ PRAGMA trusted_schema = OFF;
 
 VERSION_1 = """
 CREATE TABLE meta (
-    key   TEXT PRIMARY KEY,                     -- 'account': the service this ledger belongs to; 'lent': see lending;
+    key   TEXT PRIMARY KEY,                     -- 'account': the service it belongs to; 'lent', 'claim': see lending;
                                                 -- 'remembered:DESTINATION': what a notifier wants to know again
     value TEXT NOT NULL
 ) WITHOUT ROWID;

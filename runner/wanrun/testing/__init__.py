@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wanrun.testing.artifacts import make_artifact, make_clip
     from wanrun.testing.chat import ChatServer, Post
     from wanrun.testing.emulator import Emulator
+    from wanrun.testing.ledger_stores import LedgerStoreConformance
     from wanrun.testing.lent import Lent, Upload
     from wanrun.testing.notifiers import NotifierConformance
     from wanrun.testing.sinks import SinkConformance
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ChatServer",
     "Emulator",
+    "LedgerStoreConformance",
     "Lent",
     "NotifierConformance",
     "Post",
@@ -46,6 +48,7 @@ if find_spec("pytest") is None:
 _HOME_OF = {
     "ChatServer": "chat",
     "Emulator": "emulator",
+    "LedgerStoreConformance": "ledger_stores",
     "Lent": "lent",
     "NotifierConformance": "notifiers",
     "Post": "chat",

@@ -86,16 +86,7 @@ class KindConformance:
 
     def test_nothing_heavy_is_imported_before_it_is_used(self, bench: Bench) -> None:
         """Every command imports the plugin to know what there is: `--help`, `validate`, the completion of a shell."""
-        code = "import json, sys; asked = json.loads(sys.argv[1]); sys.path[:] = asked['path']"
-        code += "; __import__(asked['plugin']); print(json.dumps(sorted(set(asked['heavy']) & set(sys.modules))))"
-        asked = {"path": sys.path, "plugin": bench.plugin.__name__, "heavy": self.heavy}
-        words = [sys.executable, "-c", code, json.dumps(asked)]
-
-        done = subprocess.run(words, capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False)  # noqa: S603
-
-        assert done.returncode == 0, f"{bench.plugin.__name__} cannot be imported in a new process:\n{done.stderr}"
-        loaded = ", ".join(json.loads(done.stdout))
-        assert not loaded, f"importing the plugin imports {loaded}: do so in what the kind's `build` calls, or later"
+        check_imports(bench.plugin, self.heavy)
 
     def kind_of(self, bench: Bench) -> SourceKind | SinkKind:
         """Return what the plugin offers."""
@@ -104,3 +95,17 @@ class KindConformance:
     def problems_of(self, bench: Bench, options: Options) -> tuple[str, Sequence[Problem]]:
         """Return a spec with these options, and what wanrun has against it."""
         raise NotImplementedError
+
+
+def check_imports(plugin: ModuleType, heavy: Sequence[str]) -> None:
+    """Fail the test if importing a plugin imports one of what is heavy."""
+    code = "import json, sys; asked = json.loads(sys.argv[1]); sys.path[:] = asked['path']"
+    code += "; __import__(asked['plugin']); print(json.dumps(sorted(set(asked['heavy']) & set(sys.modules))))"
+    asked = {"path": sys.path, "plugin": plugin.__name__, "heavy": heavy}
+    words = [sys.executable, "-c", code, json.dumps(asked)]
+
+    done = subprocess.run(words, capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False)  # noqa: S603
+
+    assert done.returncode == 0, f"{plugin.__name__} cannot be imported in a new process:\n{done.stderr}"
+    loaded = ", ".join(json.loads(done.stdout))
+    assert not loaded, f"importing the plugin imports {loaded}: do so in what the kind's `build` calls, or later"

@@ -1,0 +1,42 @@
+"""The ledger store that `[ledger_store]` names, through which the ledger travels from machine to machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wanrun.errors import SettingsError
+from wanrun.settings import FILE_NAME
+from wanrun.spec.nodes import Mark, node_of
+from wanrun.spec.sentences import Checker, dotted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wanrun.hookspecs import LedgerStore, LedgerStoreKind
+    from wanrun.project import Project
+    from wanrun.types import JSON
+
+
+def ledger_store_of(project: Project) -> LedgerStore:
+    """Return the ledger store that the settings name; raises `SettingsError` where they name none, or a bad one."""
+    settings, table = project.settings, project.settings.ledger_store
+    if table is None:
+        raise SettingsError(
+            f"{settings.file or settings.root / FILE_NAME} names no ledger store; write a table such as "
+            "[ledger_store.oss] there, with region and bucket"
+        )
+    kind = project.catalog.ledger_stores.get(table.kind)
+    if kind is None:
+        known = ", ".join(project.catalog.ledger_stores) or "none"
+        off = [f"{name} is {why}" for name, why in project.catalog.off.items()]
+        words = f"no plugin offers the ledger store {table.kind}; installed: {known}"
+        raise SettingsError("; ".join([f"{settings.file}: {words}", *off]))
+    if found := [f"{settings.file}: {fault}" for fault in option_faults(kind, table.kind, table.options)]:
+        raise SettingsError("\n".join(found))
+    return kind.build(table.options)
+
+
+def option_faults(kind: LedgerStoreKind, name: str, options: Mapping[str, JSON]) -> list[str]:
+    """Return what is wrong with the options of a ledger store, a line each."""
+    at = dotted(f"ledger_store.{name}")
+    return [message for _, message, _ in Checker(kind.options).faults(node_of(dict(options), Mark(1, 1)), at)]
