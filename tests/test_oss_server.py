@@ -11,7 +11,9 @@ import hashlib
 import http.client
 import re
 import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
@@ -46,6 +48,7 @@ class Judge(Protocol):
     def head(self, key: str) -> dict[str, str]: ...
     def get(self, key: str, span: str | None = None) -> bytes: ...
     def delete(self, key: str) -> None: ...
+    def listed(self, prefix: str, most: int, after: str = "") -> list[tuple[str, int, float]]: ...
     def link(self, key: str, seconds: int) -> str: ...
     def multipart(self, key: str, parts: list[bytes], **headers: str) -> str: ...
     def error(self, act: Any, *args: Any, **kwargs: Any) -> tuple[int, str]: ...
@@ -82,6 +85,12 @@ class OfToday:
 
     def delete(self, key: str) -> None:
         self.client.delete_object(oss.DeleteObjectRequest(bucket=BUCKET, key=key))
+
+    def listed(self, prefix: str, most: int, after: str = "") -> list[tuple[str, int, float]]:
+        asked = oss.ListObjectsV2Request(bucket=BUCKET, prefix=prefix, max_keys=most, start_after=after or None)
+        pages = self.client.list_objects_v2_paginator().iter_page(asked)
+        found = [each for page in pages for each in page.contents or ()]
+        return [(each.key, each.size, each.last_modified.timestamp()) for each in found]
 
     def link(self, key: str, seconds: int) -> str:
         life = datetime.timedelta(seconds=seconds)
@@ -155,6 +164,10 @@ class OfYesterday:
 
     def delete(self, key: str) -> None:
         self.bucket.delete_object(key)
+
+    def listed(self, prefix: str, most: int, after: str = "") -> list[tuple[str, int, float]]:
+        found = oss2.ObjectIteratorV2(self.bucket, prefix, start_after=after, max_keys=most, max_retries=1)
+        return [(each.key, each.size, float(each.last_modified)) for each in found]
 
     def link(self, key: str, seconds: int) -> str:
         return str(self.bucket.sign_url("GET", key, seconds, slash_safe=True))
@@ -254,6 +267,47 @@ def test_nothing_is_overwritten_that_may_not_be(server: OssServer, judge: Judge)
     assert server.objects["a"].read() == b"first"
     judge.put("a", b"third")
     assert server.objects["a"].read() == b"third"
+
+
+def test_of_two_puts_at_once_one_is_refused(server: OssServer, judge: Judge) -> None:
+    """Also when neither was there as the other began."""
+    both = threading.Barrier(2)
+    server.faults.append(Fault("PutObject", "slow", times=2, seconds=0.05))
+
+    def at_once(data: bytes) -> str:
+        both.wait()
+        try:
+            judge.put("a", data, x_oss_forbid_overwrite="true")
+        except (oss.exceptions.OperationError, oss2.exceptions.ServerError):
+            return "refused"
+        return data.decode()
+
+    with ThreadPoolExecutor(2) as pool:
+        told = sorted(pool.map(at_once, [b"first", b"second"]))
+
+    assert told == sorted([server.objects["a"].read().decode(), "refused"])
+
+
+@pytest.mark.parametrize("most", [1, 2, 100], ids=lambda most: f"{most}-a-page")
+def test_objects_are_listed_by_their_prefix_in_order(server: OssServer, judge: Judge, most: int) -> None:
+    """Page by page, whatever their keys look like, with size and time; a list can begin behind a key."""
+    keys = ["p/1", "p/2", "p/a b", f"p/{ODD_KEY}", "p/z/1"]
+    server.now = lambda: now
+    now = float(int(time.time()))
+    for size, key in enumerate(["other", *reversed(keys), "q"], 1):
+        judge.put(key, b"." * size)
+
+    assert [key for key, _, _ in judge.listed("p/", most)] == sorted(keys)
+    assert judge.listed("p/1", most) == [("p/1", 6, now)]
+    assert [key for key, _, _ in judge.listed("p/", most, "p/2")] == sorted(keys)[2:]
+    assert judge.listed("nothing/", most) == []
+    if most == 1:
+        assert len(server.done("ListObjectsV2")) == len(keys) + 1 + len(keys) - 2 + 1
+
+
+def test_a_list_of_too_many_at_once_is_refused(judge: Judge) -> None:
+    """A page has at most a thousand."""
+    assert judge.error(judge.listed, "", 1001) == (400, "InvalidArgument")
 
 
 def test_parts_become_one_object(server: OssServer, judge: Judge) -> None:

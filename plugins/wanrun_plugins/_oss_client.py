@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60  #: of silence on a connection
+PAGE_OBJECTS = 1000  #: of a list, as many as OSS gives at once
 TRIES = 2  #: of each call; the engine tries deliveries again, too
 SHA256 = "wanrun-sha256"
 CRC64 = "wanrun-crc64"
@@ -44,6 +46,15 @@ class Found:
     crc64: int | None
     at: float  #: when it was put there, in epoch seconds
     sha256: str | None  #: as our own metadata says it, if that is about these very bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a list names it."""
+
+    key: str
+    bytes: int
+    at: float  #: when it was put there, in epoch seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,7 @@ class Kept:
 
 
 class OssClient:
-    """Calls about one object; a context manager."""
+    """Calls about one object, and those whose keys begin with its own; a context manager."""
 
     def __init__(self, place: Place, key: AccessKey, errand: Errand) -> None:
         self.place = place
@@ -92,6 +103,25 @@ class OssClient:
     def close(self) -> None:
         """Close its connections."""
         self._session.close()
+
+    def another(self, key: str) -> OssClient:
+        """Return a client of another object in the bucket, which shares the connections of this one."""
+        other = copy(self)
+        other.place, other._where = replace(self.place, key=key), {"bucket": self.place.bucket, "key": key}
+        return other
+
+    def below(self) -> list[Listed]:
+        """Return the objects whose keys begin with that of the place, in the order of their keys."""
+        found: list[Listed] = []
+        with self._explained("list the objects"):
+            for page in self._client.list_objects_v2_paginator(limit=PAGE_OBJECTS).iter_page(
+                sdk.ListObjectsV2Request(bucket=self.place.bucket, prefix=self.place.key)
+            ):
+                found += [
+                    Listed(str(each.key), int(each.size), each.last_modified.timestamp())
+                    for each in page.contents or ()
+                ]
+        return found
 
     def look(self) -> Found | None:
         """Return what is at the place, or None."""
@@ -113,6 +143,11 @@ class OssClient:
             request = sdk.PutObjectRequest(**self._where, body=data, **_asked(terms))
             answer = self._client.put_object(request)
         return Kept(_number(answer.hash_crc64), answer.version_id)
+
+    def remove(self) -> None:
+        """Remove the object; one that is gone is as good."""
+        with self._explained("remove the object"):
+            self._client.delete_object(sdk.DeleteObjectRequest(**self._where))
 
     def begin(self, terms: Terms) -> str:
         """Begin an upload in parts, and return its id."""

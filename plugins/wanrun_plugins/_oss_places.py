@@ -83,6 +83,12 @@ def staged_at(options: Mapping[str, JSON], name: str) -> Place:
     return _place(options, f"{options.get('prefix', PREFIX)}{name}")
 
 
+def beginning(options: Mapping[str, JSON], prefix: str = PREFIX) -> Place:
+    """Return the place whose key all those begin with that options, or else the prefix, put below one."""
+    prefix = str(options.get("prefix", prefix))
+    return replace(_place(options, prefix.removesuffix("/")), key=prefix)
+
+
 def _place(options: Mapping[str, JSON], key: str) -> Place:
     endpoint = str(options["endpoint"]) if "endpoint" in options else None
     if endpoint is not None and endpoint not in NAMED:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 SMALLEST_PART_BYTES = 100 * 1024  #: of all parts but the last one
 MOST_PARTS = 10_000
+MOST_LISTED, USUALLY_LISTED = 1000, 100  #: objects in one answer
 STORAGE_CLASSES = ("Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive")
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
@@ -54,7 +57,7 @@ class Answer:
 def operation_of(method: str, key: str, query: Mapping[str, str]) -> str:
     """Return the name of the operation that is asked for."""
     if not key:
-        names = {("GET", "uploads"): "ListMultipartUploads"}
+        names = {("GET", "uploads"): "ListMultipartUploads", ("GET", "list-type"): "ListObjectsV2"}
     elif "uploadId" in query:
         names = {
             ("PUT", "partNumber"): "UploadPart",
@@ -85,10 +88,9 @@ def perform(operation: str, request: Request) -> Answer:
 
 def _put(request: Request) -> Answer:
     headers = _kept(request.headers)
-    _check_free(request)  # before the body, as well as after it: another one may have come first
+    _check_free(request)  # before the body, as well as by `_keep`: another one may have come first
     content = _taken(request)
-    _check_free(request)
-    request.bucket.objects[request.key] = Object(content, content.etag, headers, request.now)
+    _keep(request, Object(content, content.etag, headers, request.now))
     return Answer(200, _checksums(content))
 
 
@@ -170,8 +172,20 @@ def _kept(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check_free(request: Request) -> None:
-    if request.headers.get("x-oss-forbid-overwrite") == "true" and request.key in request.bucket.objects:
+    if _may_not_overwrite(request) and request.key in request.bucket.objects:
         raise exists()
+
+
+def _keep(request: Request, made: Object) -> None:
+    """Put an object into its place; of two at once that may not overwrite, one is refused."""
+    if not _may_not_overwrite(request):
+        request.bucket.objects[request.key] = made
+    elif request.bucket.objects.setdefault(request.key, made) is not made:
+        raise exists()
+
+
+def _may_not_overwrite(request: Request) -> bool:
+    return request.headers.get("x-oss-forbid-overwrite") == "true"
 
 
 def _taken(request: Request) -> Content:
@@ -190,6 +204,59 @@ def _checksums(content: Content) -> dict[str, str]:
         "Content-MD5": content.content_md5,
         "x-oss-hash-crc64ecma": str(content.crc64),
     }
+
+
+def _list(request: Request) -> Answer:
+    query = request.query
+    if query["list-type"] != "2" or query.get("delimiter"):
+        raise Refusal(501, "NotImplemented", "A header you provided implies functionality that is not implemented.")
+    most = _number(request, "max-keys", USUALLY_LISTED)
+    if not 1 <= most <= MOST_LISTED:
+        raise bad("Argument max-keys must be an integer between 1 and 1000.")
+    prefix, token = query.get("prefix", ""), query.get("continuation-token", "")
+    after = max(query.get("start-after", ""), _key_of(token))
+    objects = dict(request.bucket.objects)  # as it is now; others may go on with it
+    found = sorted(key for key in objects if key.startswith(prefix) and key > after)
+    page, rest = found[:most], found[most:]
+    facts = {
+        "Name": request.bucket_name,
+        "Prefix": _encoded(request, prefix),
+        "StartAfter": _encoded(request, query.get("start-after", "")),
+        "MaxKeys": str(most),
+        "IsTruncated": "true" if rest else "false",
+        "KeyCount": str(len(page)),
+    }
+    facts |= {"ContinuationToken": token} if token else {}
+    facts |= {"NextContinuationToken": _encoded(request, _token(page[-1]))} if rest else {}
+    contents = [_element("Contents", _listed(request, key, objects[key])) for key in page]
+    return _xml("ListBucketResult", facts | _encoding(request), contents)
+
+
+def _listed(request: Request, key: str, found: Object) -> dict[str, str]:
+    return {
+        "Key": _encoded(request, key),
+        "LastModified": _iso(found.made_at),
+        "ETag": found.etag,
+        "Type": found.kind,
+        "Size": str(found.content.bytes),
+        "StorageClass": found.headers.get("x-oss-storage-class", "Standard"),
+    }
+
+
+def _token(key: str) -> str:
+    """Return what a list goes on with after a key; no key itself, so that nobody can take one for the other."""
+    return base64.b64encode(b"after:" + key.encode()).decode()
+
+
+def _key_of(token: str) -> str:
+    """Return the key that a token stands for; raises `Refusal` for what is none."""
+    try:
+        start, _, key = base64.b64decode(token, validate=True).decode().partition("after:")
+    except (binascii.Error, UnicodeDecodeError):
+        start, key = "?", ""
+    if start or (token and not key):
+        raise bad("The continuation token provided is incorrect.")
+    return key
 
 
 # Multipart uploads
@@ -249,7 +316,7 @@ def _complete(request: Request) -> Answer:
     _check_free(request)
     content = keep((chunk for part in parts for chunk in part.chunks()), request.folder)
     etag = f'"{content.md5.hex().upper()}-{len(parts)}"'
-    request.bucket.objects[request.key] = Object(content, etag, upload.headers, request.now, "Multipart")
+    _keep(request, Object(content, etag, upload.headers, request.now, "Multipart"))
     _drop(request, upload)
     facts = {
         "Location": f"http://{request.headers.get('host', '')}/{quote(request.key)}",
@@ -365,6 +432,7 @@ _OPERATIONS: dict[str, Callable[[Request], Answer]] = {
     "HeadObject": _head,
     "GetObjectMeta": _meta,
     "DeleteObject": _delete,
+    "ListObjectsV2": _list,
     "InitiateMultipartUpload": _initiate,
     "UploadPart": _upload_part,
     "ListParts": _list_parts,
