@@ -52,6 +52,9 @@ READING = Errand(
 KEEPING = Errand(
     actions="oss:PutObject and oss:GetObject", meanwhile="nothing was submitted with it", again="run again"
 )
+CLEANING = Errand(
+    actions="oss:ListObjects, oss:GetObject and oss:DeleteObject", meanwhile="it stays there", again="clean again"
+)
 
 
 class Refused(SinkError):

@@ -10,20 +10,27 @@ from wanrun.errors import PluginError, WanrunError, plain_error
 from wanrun.hookspecs import Notifier, Sink, Source
 from wanrun.redaction import redacted
 from wanrun.text import without_queries
-from wanrun.types import Fitting, Identity, MediaUrl, Receipt
+from wanrun.types import Fitting, Identity, MediaUrl, Receipt, StagedFile
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from wanrun.hookspecs import DeliverContext, NotifyContext, PrepareContext
     from wanrun.notices import Notice
-    from wanrun.types import Delivery, Job, MediaRef, SinkRef, Staging
+    from wanrun.types import JSON, Delivery, Job, MediaRef, SinkRef, Staging
 
 #: What the core cannot do without in an answer: field, type, and the type as a message calls it.
 _FACTS: dict[type, dict[str, tuple[type, str]]] = {
     Identity: {"key": (str, "a text")},
     MediaUrl: {"url": (str, "a text")},
     Receipt: {"place": (str, "a text"), "bytes": (int, "a whole number"), "sha256": (str, "a text")},
+    StagedFile: {
+        "name": (str, "a text"),
+        "key": (str, "a text"),
+        "bytes": (int, "a whole number"),
+        "until": (float, "a float, in epoch seconds"),
+    },
 }
 
 ASYNCIO = "asyncio.exceptions"  #: its CancelledError is no Exception; not imported only to be told so
@@ -141,6 +148,23 @@ class GuardedSource(_Guarded[Source]):
         with self._guard("stage"):
             media = await self._made.stage(file, ctx)  # type: ignore[attr-defined]  # not every source has it
         return self._answer(media, MediaUrl, "stage")
+
+    @property
+    def can_unstage(self) -> bool:
+        """Whether what it has put into a store of one's own can be listed and removed."""
+        return all(hasattr(self._made, name) for name in ("staged", "unstage"))
+
+    async def staged(self, options: Mapping[str, JSON], ctx: DeliverContext) -> list[StagedFile]:
+        """As a source's `staged`."""
+        with self._guard("staged"):
+            found = list(await self._made.staged(options, ctx))  # type: ignore[attr-defined]  # see `can_unstage`
+        return [self._answer(each, StagedFile, "staged") for each in found]
+
+    async def unstage(self, file: StagedFile, options: Mapping[str, JSON], ctx: DeliverContext) -> bool:
+        """As a source's `unstage`."""
+        with self._guard("unstage"):
+            is_gone = await self._made.unstage(file, options, ctx)  # type: ignore[attr-defined]  # see `can_unstage`
+        return self._answer(is_gone, bool, "unstage")
 
 
 class GuardedSink(_Guarded[Sink]):

@@ -70,6 +70,12 @@ class Source(Protocol):
     One whose kind has options for `staging` also has `async stage(file: Staging, ctx: DeliverContext) -> MediaUrl`: it
     puts a file into the operator's own store, unless the same bytes are there, and returns a link that the service can
     read for a day at least. It raises `wanrun.errors.Unavailable` for what passes, `ServiceError` for what stops all.
+
+    For `wanrun clean` it may have two more, which raise the same. `async staged(options, ctx) -> Sequence[StagedFile]`,
+    with the options of `[staging.KIND]`, returns what `stage` has put there: nothing that is not surely its own, and
+    of each file when it is needed by nobody any more. `async unstage(file: StagedFile, options, ctx) -> bool` removes
+    one, unless it has been put there anew meanwhile, and says whether it is gone. That no job of the ledger refers to
+    it has been seen to.
     """
 
     def locate(self, ref: MediaRef) -> Path | None:

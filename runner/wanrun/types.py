@@ -271,6 +271,16 @@ class Staging:
     options: Mapping[str, JSON]  #: of the table `[staging.KIND]`
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedFile:
+    """One file that was put into the operator's own store on its way to the service, as that store has it now."""
+
+    name: str  #: what the store calls it, with the place: `oss://bucket/prefix/....mp4`
+    key: str  #: `sha256:...`, as `Staging.key` was
+    bytes: int
+    until: float  #: epoch seconds; after it no link to the file that was ever given can still be read
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a finished task used; seconds as the service counts them (`usage` of a query)."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         reclaim_ledger,
     )
     from wanrun.api.checkup import doctor
+    from wanrun.api.cleaning import Cleaning, Removable, Sort, amount, clean
     from wanrun.api.downloading import Downloaded, download
     from wanrun.api.emulating import emulate
     from wanrun.api.findings import Checkup, Finding, Verdict
@@ -59,6 +60,7 @@ __all__ = [
     "Batch",
     "Cancellation",
     "Checkup",
+    "Cleaning",
     "Decision",
     "Downloaded",
     "EmulatorOptions",
@@ -80,10 +82,12 @@ __all__ = [
     "PlannedJob",
     "Question",
     "Rebuilt",
+    "Removable",
     "RescueReport",
     "RescuedTask",
     "Selection",
     "Setup",
+    "Sort",
     "Spendings",
     "Spent",
     "Started",
@@ -91,10 +95,12 @@ __all__ = [
     "TaskFacts",
     "Verdict",
     "adopt",
+    "amount",
     "back_up_ledger",
     "cancel",
     "cancel_task",
     "check_ledger",
+    "clean",
     "doctor",
     "download",
     "emulate",
@@ -137,6 +143,7 @@ _HOMES = {
         "reclaim_ledger",
     ),
     "wanrun.api.checkup": ("doctor",),
+    "wanrun.api.cleaning": ("Cleaning", "Removable", "Sort", "amount", "clean"),
     "wanrun.api.downloading": ("Downloaded", "download"),
     "wanrun.api.emulating": ("emulate",),
     "wanrun.api.findings": ("Checkup", "Finding", "Verdict"),

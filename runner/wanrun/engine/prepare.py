@@ -42,6 +42,7 @@ class Prepared:
     job: OpenJob
     urls: tuple[str, ...]
     input_seconds: float | None = None  #: of its local video, where that is known and counts as a whole
+    staged: tuple[str, ...] = ()  #: keys of the contents in a store of one's own that the URLs lead to
 
 
 class Preparer:
@@ -53,14 +54,19 @@ class Preparer:
         self._links: dict[str, MediaUrl] = {}  # to what is staged
         self.fitter = Fitter(work)
 
+    def close(self) -> None:
+        """Let go of what only preparing needs."""
+        self.fitter.close()
+
     async def prepare(self, job: OpenJob) -> Prepared:
         """Return the job with its URLs; raises `SourceError` for what only concerns it, `ServiceError` as it comes."""
         assert job.planned is not None
         media_refs, urls = job.planned.job.media, []
+        staged: dict[str, None] = {}
         inline_bytes_left = INLINE_BYTES - sum(len(data_url(ref)) for ref in media_refs)  # which cannot be uploaded
         for ref, identity in zip(media_refs, job.planned.identities, strict=True):
             own = len(data_url(ref))
-            ctx = _Context(self, job, ref, identity, inline_bytes_left=inline_bytes_left + own)
+            ctx = _Context(self, job, ref, identity, staged, inline_bytes_left=inline_bytes_left + own)
             try:
                 media = await self._prepare_one(job, ref, ctx)
                 if media.url.startswith("data:"):
@@ -70,7 +76,8 @@ class Preparer:
                 self._work.digests.forget(ref)  # the next run looks at the bytes themselves
                 raise
             urls.append(media.url)
-        return Prepared(priced(job, self._work), tuple(urls), await input_seconds(job, self._work))
+        seconds = await input_seconds(job, self._work)
+        return Prepared(priced(job, self._work), tuple(urls), seconds, tuple(staged))
 
     async def _prepare_one(self, job: OpenJob, ref: MediaRef, ctx: _Context) -> MediaUrl:
         if upstream_of(ref) is not None:
@@ -88,6 +95,7 @@ class Preparer:
         """Return the upload of these bytes, made now unless this or an earlier run has a good one."""
         ledger, lane = self._work.ledger, self._work.lanes[job.provider]
         if (stage := self._work.stage) is not None:
+            ctx.staged[key] = None
             return await self._staged(stage, lane, path, ctx, key=key, mime=mime)
         async with self._uploads.setdefault((key, job.provider, job.model), trio.Lock()):
             media = ledger.upload(key, provider=job.provider, model=job.model)
@@ -138,9 +146,16 @@ class _Context:
     """What a source is lent while it prepares one job's media: `hookspecs.PrepareContext`."""
 
     def __init__(
-        self, preparer: Preparer, job: OpenJob, ref: MediaRef, identity: Identity, *, inline_bytes_left: int
+        self,
+        preparer: Preparer,
+        job: OpenJob,
+        ref: MediaRef,
+        identity: Identity,
+        staged: dict[str, None],
+        *,
+        inline_bytes_left: int,
     ) -> None:
-        self._preparer, self._job, self._ref = preparer, job, ref
+        self._preparer, self._job, self._ref, self.staged = preparer, job, ref, staged
         self.identity, self.inline_bytes_left = identity, inline_bytes_left
 
     async def upload(self, path: Path, *, key: str, mime: str) -> MediaUrl:

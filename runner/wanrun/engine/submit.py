@@ -7,6 +7,7 @@ surely refused is tried again or failed by family; everything else makes the att
 from __future__ import annotations
 
 from collections import deque
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import trio
@@ -43,12 +44,12 @@ PREPARED_AT_MOST = 8  #: jobs between prepare and their create; each may hold a 
 
 async def submit_jobs(work: Work) -> None:
     """Prepare and submit every job that needs a task, until there are none or submitting is stopped."""
-    with work.stop.submitting:
+    with work.stop.submitting, closing(Preparer(work)) as preparer:
         async with trio.open_nursery() as nursery:
             sender, receiver = trio.open_memory_channel[_Slot](PREPARED_AT_MOST)
             places = trio.CapacityLimiter(PREPARED_AT_MOST)
             nursery.start_soon(_Submitter(work, places).run, receiver)
-            nursery.start_soon(_prepare_jobs, work, sender, places)
+            nursery.start_soon(_prepare_jobs, work, preparer, sender, places)
     if not work.stop.is_submitting:
         work.settle_unsubmitted()
 
@@ -62,8 +63,10 @@ class _Slot:
         self.done = trio.Event()
 
 
-async def _prepare_jobs(work: Work, sender: trio.MemorySendChannel[_Slot], places: trio.CapacityLimiter) -> None:
-    preparer, at_once = Preparer(work), trio.CapacityLimiter(PREPARATIONS_AT_ONCE)
+async def _prepare_jobs(
+    work: Work, preparer: Preparer, sender: trio.MemorySendChannel[_Slot], places: trio.CapacityLimiter
+) -> None:
+    at_once = trio.CapacityLimiter(PREPARATIONS_AT_ONCE)
     async with sender, trio.open_nursery() as nursery:
         async for job in work.prepare_queue:
             if work.budget.is_spent_for(job):
@@ -183,7 +186,8 @@ async def _create_once(work: Work, lane: Lane, prepared: Prepared) -> Throttled 
             job.entry,
             prompt_key=_prompt_key(job),
             asked=asked_of(job.planned.job, input_seconds=prepared.input_seconds)
-            | {"job": facts_of_job(job.planned.job, job.planned.identities)},  # which a later plan is compared with
+            | {"job": facts_of_job(job.planned.job, job.planned.identities)}  # which a later plan is compared with
+            | {"staged": list(prepared.staged)},  # which is not cleaned as long as the task may read it
             skew_seconds=lane.skew_seconds(work.world.now()),
             replaces=job.replaces,
         )

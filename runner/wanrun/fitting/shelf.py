@@ -20,12 +20,14 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from wanrun.copies import checksum
 from wanrun.errors import MissingExtra, SourceError
 from wanrun.fingerprint import digest
 from wanrun.fitting.recipe import Unfit, recipe_for
+from wanrun.ledger.lock import share
 from wanrun.media import ProbeError, probe
 from wanrun.text import one_line
 
@@ -42,7 +44,7 @@ DEADLINE_SECONDS = 900.0  #: ten seconds of the largest pictures take some minut
 LOOK_SECONDS = 0.2  #: between two looks whether the process is to be given up
 WORDS_CHARACTERS = 300  #: of what the process says went wrong
 _PART = ".part"
-_LEFT = re.compile(rf"[0-9a-f]{{16}}-[0-9a-f]{{8}}{re.escape(_PART)}")  #: what a run names what it is just making
+LEFT = re.compile(rf"[0-9a-f]{{16}}-[0-9a-f]{{8}}{re.escape(_PART)}")  #: what a run names what it is just making
 
 #: What the process gets of our environment: how to find Python and its libraries, and where temporary files go.
 _PYTHON = ("PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
@@ -63,10 +65,17 @@ class GivenUp(Exception):
 
 
 class Shelf:
-    """The folder of what was made."""
+    """The folder of what was made; from its first use until `close` nobody empties it."""
 
     def __init__(self, folder: Path, *, deadline_seconds: float = DEADLINE_SECONDS) -> None:
         self._folder, self._deadline_seconds = folder, deadline_seconds
+        self._guard, self._held = Lock(), -1
+
+    def close(self) -> None:
+        """Let the folder be emptied; what `made` has returned may be gone from then on."""
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
 
     def made(
         self,
@@ -87,6 +96,7 @@ class Shelf:
         stem = digest({"of": key, "asked": fitting.key, "limits": _figures(limits)})
         if self._folder.is_symlink():
             raise SourceError(f"{self._folder} is a link; what is made is kept in a folder that leads nowhere else")
+        self._keep()
         if (known := self._known(stem)) is not None:
             return known
         try:
@@ -105,6 +115,13 @@ class Shelf:
             _check_bytes(path, key, name)
             return _shelved(part, self._folder / f"{stem}-{checksum(part)}{SUFFIXES[made_format]}")
 
+    def _keep(self) -> None:
+        """Keep the folder, if there is one, from being emptied."""
+        with self._guard:
+            if self._held < 0 and self._folder.is_dir():
+                self._held = os.open(self._folder, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+                share(self._held)
+
     def _known(self, stem: str) -> Path | None:
         """Return what was made before, if it still is what it was; drops what is not, to have it made again."""
         for path in sorted(self._folder.glob(f"{stem}-*")):
@@ -118,6 +135,7 @@ class Shelf:
     @contextmanager
     def _part(self, stem: str) -> Iterator[Path]:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._keep()
         self._sweep()
         part = self._folder.resolve() / f"{stem[:16]}-{token_hex(4)}{_PART}"
         try:
@@ -129,7 +147,7 @@ class Shelf:
         """Remove what killed runs left behind; what is being made beside this one is younger."""
         for left in self._folder.glob(f"*{_PART}"):
             with suppress(OSError):
-                if _LEFT.fullmatch(left.name) and time.time() - left.lstat().st_mtime > 2 * self._deadline_seconds:
+                if LEFT.fullmatch(left.name) and time.time() - left.lstat().st_mtime > 2 * self._deadline_seconds:
                     left.unlink()
 
     def _make(self, path: Path, part: Path, recipe: Recipe, is_given_up: Callable[[], bool]) -> str:
