@@ -136,7 +136,8 @@ class _Cleaning:
 
     async def carry_out(self, specs: Sequence[Path], agree: Agree | None) -> Cleaning:
         """Find what can go, ask, and remove it."""
-        found = [*await self._in_store(), *self._fitted(), *self._downloads(), *self._results(specs)]
+        on_disk = [*self._fitted(), *self._downloads(), *self._results(specs)]
+        found = [*await self._in_store(), *on_disk]
         cleaning = self._so_far(found)
         if not found or agree is None or not await agree(cleaning):
             return cleaning
