@@ -10,7 +10,7 @@ from wanrun.errors import PluginError, WanrunError, plain_error
 from wanrun.hookspecs import Notifier, Sink, Source
 from wanrun.redaction import redacted
 from wanrun.text import without_queries
-from wanrun.types import Fitting, Identity, MediaUrl, Receipt, StagedFile
+from wanrun.types import Fitting, Identity, Link, MediaUrl, Receipt, StagedFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _FACTS: dict[type, dict[str, tuple[type, str]]] = {
     Identity: {"key": (str, "a text")},
     MediaUrl: {"url": (str, "a text")},
+    Link: {"url": (str, "a text")},
     Receipt: {"place": (str, "a text"), "bytes": (int, "a whole number"), "sha256": (str, "a text")},
     StagedFile: {
         "name": (str, "a text"),
@@ -189,6 +190,8 @@ class GuardedSink(_Guarded[Sink]):
         """As `Sink.deliver`."""
         with self._guard("deliver"):
             receipt = await self._made.deliver(delivery, ctx)
+        if isinstance(receipt, Receipt) and receipt.link is not None:
+            self._answer(receipt.link, Link, "deliver")
         return self._answer(receipt, Receipt, "deliver")
 
 

@@ -321,6 +321,17 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """An address by which whoever has it can read what was delivered, such as a signed one.
+
+    It is kept with the receipt, shown when a person asks for it, and in nothing else that is printed or handed on.
+    """
+
+    url: str = field(repr=False)
+    until: float | None = None  #: epoch seconds; None: not known to expire
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """A sink's answer: where the artifact now is, and what is there."""
 
@@ -328,3 +339,4 @@ class Receipt:
     bytes: int
     sha256: str
     details: Mapping[str, JSON] = field(default_factory=lambda: NO_OPTIONS)
+    link: Link | None = None  #: to what was delivered; never in `details`, which are no secret

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from wanrun.api.rescue_finds import Fate, RescuedTask, RescueReport
     from wanrun.api.rescuing import rescue
     from wanrun.api.running import run, run_async
-    from wanrun.api.standing import Decision, JobStanding, resolve, status
+    from wanrun.api.standing import Decision, JobStanding, SinkLink, resolve, status
     from wanrun.api.starting import Started, init
     from wanrun.batch import Batch
     from wanrun.consent import Question
@@ -87,6 +87,7 @@ __all__ = [
     "RescuedTask",
     "Selection",
     "Setup",
+    "SinkLink",
     "Sort",
     "Spendings",
     "Spent",
@@ -153,7 +154,7 @@ _HOMES = {
     "wanrun.api.rescue_finds": ("Fate", "RescueReport", "RescuedTask"),
     "wanrun.api.rescuing": ("rescue",),
     "wanrun.api.running": ("run", "run_async"),
-    "wanrun.api.standing": ("Decision", "JobStanding", "resolve", "status"),
+    "wanrun.api.standing": ("Decision", "JobStanding", "SinkLink", "resolve", "status"),
     "wanrun.api.starting": ("Started", "init"),
     "wanrun.batch": ("Batch",),
     "wanrun.ledger.rebuild": ("Rebuilt",),

@@ -71,7 +71,7 @@ def forecast(
     with _uncollected():
         batch = load_batch([Path(path) for path in paths], project)
         identified = identify_batch(batch, project)
-        with _ledger_of(project) as ledger:
+        with ledger_of(project) as ledger:
             entries = ledger.entries()
             whole = plan_batch(batch, identified, entries, project, retry_failed=retry_failed)
             chosen = with_chains(select(whole, selection), artifacts=project.artifacts, now=time.time())
@@ -84,7 +84,7 @@ def forecast(
     return found
 
 
-def _ledger_of(project: Project) -> Ledger:
+def ledger_of(project: Project) -> Ledger:
     """Open the project's ledger, or one without entries that is nowhere, so that none is made by looking."""
     if project.ledger_path.is_file():
         return Ledger.open(project.ledger_path, now=time.time)
@@ -93,7 +93,7 @@ def _ledger_of(project: Project) -> Ledger:
 
 def entries_of(project: Project) -> list[Entry]:
     """Return the entries of the project's ledger; none where there is no ledger yet."""
-    with _ledger_of(project) as ledger:
+    with ledger_of(project) as ledger:
         return ledger.entries()
 
 
