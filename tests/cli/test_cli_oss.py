@@ -185,11 +185,11 @@ def test_an_object_is_an_input(project: Project, server: OssServer) -> None:
 STAGING = "[staging.oss]\nregion = 'cn-hangzhou'\nbucket = 'results'\n"
 
 
-def local_clips(project: Project) -> str:
+def local_clips(project: Project, name: str = "batch.yaml") -> str:
     """Write a spec of two jobs on one local clip, and return its name."""
     (project.folder / "street.mp4").write_bytes((Path(__file__).parents[2] / "specs/media/street.mp4").read_bytes())
     jobs = "".join(f"  - {{id: {each}, prompt: {each}, media: [{{video: street.mp4}}]}}\n" for each in ("one", "two"))
-    return project.write("batch.yaml", f"version: 1\ndefaults: {{model: wan2.7-videoedit}}\njobs:\n{jobs}")
+    return project.write(name, f"version: 1\ndefaults: {{model: wan2.7-videoedit}}\njobs:\n{jobs}")
 
 
 @pytest.mark.slow
@@ -238,15 +238,16 @@ def test_a_bucket_that_cannot_be_used_stops_the_run_and_fails_no_job(project: Pr
     ],
 )
 def test_a_bad_table_is_said_before_anything_is_submitted(project: Project, table: str, message: str) -> None:
-    """With the file, and what to write instead."""
+    """By plan and doctor too, with the file, and what to write instead."""
     name = local_clips(project)
     project.write("wanrun.toml", table)
 
-    said = project.wanrun(name)
+    for args in ((name,), ("plan", name), ("doctor",)):
+        said = project.wanrun(*args)
 
-    assert said.exit_code == 2, said
-    assert "wanrun.toml: " in said.stderr
-    assert message in said.stderr
+        assert said.exit_code == 2, said
+        assert "wanrun.toml: " in said.all
+        assert message in said.all
 
 
 def test_with_the_emulator_nothing_is_staged(project: Project) -> None:
@@ -344,8 +345,12 @@ def test_with_the_emulator_nothing_is_sent(project: Project) -> None:
     assert said.exit_code == 0, said
 
 
-def test_without_the_extra_it_says_what_to_install(project: Project) -> None:
-    """In one line, before anything is paid."""
+@pytest.mark.parametrize("args", [("validate", "batch.yaml"), ("plan", "clips.yaml"), ("doctor",)])
+def test_without_the_extra_it_says_what_to_install(project: Project, args: tuple[str, ...]) -> None:
+    """In one line, before anything is paid, of a kind that a spec or `[staging]` uses."""
+    spec(project, "link_hours: 1", "one")
+    local_clips(project, "clips.yaml")
+    project.write("wanrun.toml", STAGING)
     program = """\
 import sys
 import importlib.util
@@ -355,12 +360,12 @@ from wanrun.cli import main
 main()
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, "validate", spec(project, "link_hours: 1", "one")],
+        [sys.executable, "-c", program, *args],
         capture_output=True,
         text=True,
         check=False,
     )
 
     assert done.returncode == 2
-    assert 'the sink oss sends with Alibaba Cloud\'s SDK: pip install "wanrun[oss]"' in done.stdout + done.stderr
+    assert 'with Alibaba Cloud\'s SDK: pip install "wanrun[oss]"' in done.stdout + done.stderr
     assert "Traceback" not in done.stderr

@@ -16,6 +16,7 @@ from wanrun.ledger import Ledger
 from wanrun.planfile import promise_of, write_plan
 from wanrun.project import Setup, open_project
 from wanrun.selection import Selection, select
+from wanrun.stages import stage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,6 +69,7 @@ def forecast(
     """
     project = open_project(setup or Setup())
     selection, most = selection or Selection(), parsed_cap(max_cost)
+    stage_of(project)  # what is wrong with it would stop the run
     with _uncollected():
         batch = load_batch([Path(path) for path in paths], project)
         identified = identify_batch(batch, project)
