@@ -43,6 +43,11 @@ class OssSource:
             place = object_of(ref.options)
         return Identity(f"oss:{place.bucket}/{place.key}" + (f"@{place.version}" if place.version else ""))
 
+    def check(self, options: Mapping[str, JSON]) -> None:
+        """Raise `SourceError` where no key is to be found, or none that lasts, for links or for `[staging.oss]`."""
+        with _as_source_errors():
+            check_lasting(key_of(options, os.environ))
+
     async def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
         """Return a signed link to the object, once OSS says that it is there."""
         return await ctx.to_thread(_signed, ref)

@@ -20,6 +20,8 @@ from wanrun_plugins._oss_source import OssSource
 from wanrun_plugins._oss_staging import OPTIONS as STAGING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wanrun import DeliverContext, Delivery, Job, Receipt, SinkRef
     from wanrun.types import JSON
     from wanrun_plugins._oss_upload import Upload
@@ -42,6 +44,10 @@ class OssSink:
         check_key_options(sink.options)
         own_metadata(sink.options)
         return str(place_of(sink, job))
+
+    def check(self, options: Mapping[str, JSON]) -> None:
+        """Raise `SinkError` where no key is to be found, or none that can sign the links that are asked for."""
+        key_of(options, os.environ)
 
     async def deliver(self, delivery: Delivery, ctx: DeliverContext) -> Receipt:
         """Send the object, unless it is there already; it appears in one step, and a part is sent once."""

@@ -107,6 +107,17 @@ class _Guarded(Generic[Made]):
                 raise self._origin.error(f"{self._label} answered {method}, but its {name} {odd}; it must be {wanted}")
         return answer
 
+    @property
+    def checks(self) -> bool:
+        """Whether it can say what it lacks before anything is paid."""
+        return hasattr(self._made, "check")
+
+    def check(self, options: Mapping[str, JSON]) -> None:
+        """As the `check` of a source or sink; a kind without one lacks nothing."""
+        if self.checks:
+            with self._guard("check"):
+                self._made.check(options)  # type: ignore[attr-defined]  # not every one has it
+
 
 def _oddity(fact: object, kind: type) -> str:
     if isinstance(fact, kind) and fact != "":

@@ -18,6 +18,7 @@ from wanrun.ledger import Ledger
 from wanrun.ledger.lending import not_given_back
 from wanrun.ledger.store import account_words
 from wanrun.project import Setup, open_project
+from wanrun.ready import check_stage
 from wanrun.registry import InstalledPlugin, installed_plugins, load_catalog
 from wanrun.settings import FILE_NAME, STATE_FOLDER, load_settings
 from wanrun.stages import stage_of
@@ -138,6 +139,7 @@ def _staging(project: Project) -> list[Finding]:
     if table is None:
         return []
     try:
+        check_stage(project)
         stage = stage_of(project)
     except WanrunError as exc:
         return [problem("staging", str(exc), exit_code=exc.exit_code, kind=table.kind)]
