@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         reclaim_ledger,
     )
     from wanrun.api.checkup import doctor
-    from wanrun.api.cleaning import Cleaning, Removable, Sort, amount, clean
+    from wanrun.api.cleaning import Cleaning, Leftover, LeftoverSort, clean
     from wanrun.api.downloading import Downloaded, download
     from wanrun.api.emulating import emulate
     from wanrun.api.findings import Checkup, Finding, Verdict
@@ -74,6 +74,8 @@ __all__ = [
     "JobForecast",
     "JobOutcome",
     "JobStanding",
+    "Leftover",
+    "LeftoverSort",
     "ListedTask",
     "MissingResult",
     "Money",
@@ -82,13 +84,11 @@ __all__ = [
     "PlannedJob",
     "Question",
     "Rebuilt",
-    "Removable",
     "RescueReport",
     "RescuedTask",
     "Selection",
     "Setup",
     "SinkLink",
-    "Sort",
     "Spendings",
     "Spent",
     "Started",
@@ -96,7 +96,6 @@ __all__ = [
     "TaskFacts",
     "Verdict",
     "adopt",
-    "amount",
     "back_up_ledger",
     "cancel",
     "cancel_task",
@@ -144,7 +143,7 @@ _HOMES = {
         "reclaim_ledger",
     ),
     "wanrun.api.checkup": ("doctor",),
-    "wanrun.api.cleaning": ("Cleaning", "Removable", "Sort", "amount", "clean"),
+    "wanrun.api.cleaning": ("Cleaning", "Leftover", "LeftoverSort", "clean"),
     "wanrun.api.downloading": ("Downloaded", "download"),
     "wanrun.api.emulating": ("emulate",),
     "wanrun.api.findings": ("Checkup", "Finding", "Verdict"),

@@ -26,7 +26,7 @@ from wanrun.fitting import made_in, unused
 from wanrun.ledger import Ledger, LedgerLock
 from wanrun.project import Setup, open_project
 from wanrun.stages import stage_of
-from wanrun.words import megabytes
+from wanrun.words import files_words
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -45,7 +45,7 @@ T = TypeVar("T")
 AT_ONCE = 4  #: files of a store of one's own that are removed side by side
 
 
-class Sort(StrEnum):
+class LeftoverSort(StrEnum):
     """What sort of thing can go."""
 
     STAGED = "staged"  #: in a store of one's own, on its way to the service
@@ -55,10 +55,10 @@ class Sort(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Removable:
+class Leftover:
     """One file that can go."""
 
-    sort: Sort
+    sort: LeftoverSort
     name: str  #: its path, or what the store of one's own calls it
     bytes: int
 
@@ -67,9 +67,9 @@ class Removable:
 class Cleaning:
     """What can go, what stays and why, and what has gone."""
 
-    found: tuple[Removable, ...]
+    found: tuple[Leftover, ...]
     stays: tuple[str, ...] = ()  #: what is left alone, and why, a clause each
-    removed: tuple[Removable, ...] = ()
+    removed: tuple[Leftover, ...] = ()
     troubles: tuple[Reason, ...] = ()  #: what could not be looked at or removed
 
     @property
@@ -78,13 +78,7 @@ class Cleaning:
         return gravest(trouble.exit_code for trouble in self.troubles)
 
     def __str__(self) -> str:
-        return f"{amount(self.found)} to remove"
-
-
-def amount(files: Sequence[Removable]) -> str:
-    """Return how many files there are, and of what size."""
-    count = "1 file" if len(files) == 1 else f"{len(files)} files"
-    return f"{count}, {megabytes(sum(each.bytes for each in files))}" if files else "nothing"
+        return f"{files_words([each.bytes for each in self.found])} to remove"
 
 
 def clean(
@@ -130,7 +124,7 @@ class _Cleaning:
         self._project, self._ledger, self._stage = project, ledger, stage
         self._entries: list[Entry] = ledger.entries() if ledger is not None else []
         self._staged: dict[str, StagedFile] = {}  # by name
-        self._removed: list[Removable] = []
+        self._removed: list[Leftover] = []
         self._stays: list[str] = []
         self._troubles: list[Reason] = []
 
@@ -141,17 +135,17 @@ class _Cleaning:
         cleaning = self._so_far(found)
         if not found or agree is None or not await agree(cleaning):
             return cleaning
-        await self._unstage([each for each in found if each.sort is Sort.STAGED])
-        self._remove_fitted([each for each in found if each.sort is Sort.FITTED])
-        self._remove(each for each in found if each.sort in (Sort.PARTIAL, Sort.RESULTS))
+        await self._unstage([each for each in found if each.sort is LeftoverSort.STAGED])
+        self._remove_fitted([each for each in found if each.sort is LeftoverSort.FITTED])
+        self._remove(each for each in found if each.sort in (LeftoverSort.PARTIAL, LeftoverSort.RESULTS))
         return replace(self._so_far(found), removed=tuple(self._removed))
 
-    def _so_far(self, found: Sequence[Removable]) -> Cleaning:
+    def _so_far(self, found: Sequence[Leftover]) -> Cleaning:
         return Cleaning(found=tuple(found), stays=tuple(self._stays), troubles=tuple(self._troubles))
 
     # In a store of one's own
 
-    async def _in_store(self) -> list[Removable]:
+    async def _in_store(self) -> list[Leftover]:
         """Return what was staged that no job, of whatever ledger, can refer to."""
         if self._stage is None:
             return []
@@ -170,7 +164,7 @@ class _Cleaning:
         self._staged = {each.name: each for each in old if each.key not in referred_to}
         self._say_stays(len(kept) - len(old), "staged file", "links that some machine was given may still be good")
         self._say_stays(len(old) - len(self._staged), "staged file", "needed by jobs that are not over")
-        return [Removable(Sort.STAGED, each.name, each.bytes) for each in self._staged.values()]
+        return [Leftover(LeftoverSort.STAGED, each.name, each.bytes) for each in self._staged.values()]
 
     def _referred_to(self) -> frozenset[str] | None:
         """Return the keys that jobs refer to that are not over; None, and says why, where that is not known."""
@@ -195,7 +189,7 @@ class _Cleaning:
         if count:
             self._stays.append(f"{count} {noun}s stay: {why}" if count > 1 else f"1 {noun} stays: {why}")
 
-    async def _unstage(self, files: Iterable[Removable]) -> None:
+    async def _unstage(self, files: Iterable[Leftover]) -> None:
         """Remove what was staged, a few side by side, until something does not work."""
         waiting, renewed = deque(files), 0
 
@@ -220,13 +214,13 @@ class _Cleaning:
 
     # On disk
 
-    def _fitted(self) -> list[Removable]:
-        return _sized(Sort.FITTED, made_in(self._project.fitted))
+    def _fitted(self) -> list[Leftover]:
+        return _sized(LeftoverSort.FITTED, made_in(self._project.fitted))
 
-    def _downloads(self) -> list[Removable]:
-        return _sized(Sort.PARTIAL, partial_downloads(self._project.artifacts, self._entries))
+    def _downloads(self) -> list[Leftover]:
+        return _sized(LeftoverSort.PARTIAL, partial_downloads(self._project.artifacts, self._entries))
 
-    def _results(self, specs: Sequence[Path]) -> list[Removable]:
+    def _results(self, specs: Sequence[Path]) -> list[Leftover]:
         if not specs:
             return []
         if self._ledger is None:
@@ -238,16 +232,16 @@ class _Cleaning:
         plan = plan_batch(batch, identify_batch(batch, self._project), self._entries, self._project)
         free, chained = delivered_results(self._project.artifacts, plan, self._entries)
         self._say_stays(chained, "result", "needed by jobs that chain from it and have none yet")
-        return _sized(Sort.RESULTS, free)
+        return _sized(LeftoverSort.RESULTS, free)
 
-    def _remove_fitted(self, files: Sequence[Removable]) -> None:
+    def _remove_fitted(self, files: Sequence[Leftover]) -> None:
         with unused(self._project.fitted) as is_free:
             if is_free:
                 self._remove(files)
             elif files:
                 self._stays.append("what was made of local files stays: a run with another ledger relies on it")
 
-    def _remove(self, files: Iterable[Removable]) -> None:
+    def _remove(self, files: Iterable[Leftover]) -> None:
         for file in files:
             try:
                 Path(file.name).unlink(missing_ok=True)
@@ -258,8 +252,8 @@ class _Cleaning:
                 self._removed.append(file)
 
 
-def _sized(sort: Sort, paths: Iterable[Path]) -> list[Removable]:
-    return [Removable(sort, str(path), path.lstat().st_size) for path in paths]
+def _sized(sort: LeftoverSort, paths: Iterable[Path]) -> list[Leftover]:
+    return [Leftover(sort, str(path), path.lstat().st_size) for path in paths]
 
 
 def _code(exc: ServiceError | PluginError) -> ExitCode:

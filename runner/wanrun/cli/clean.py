@@ -15,16 +15,17 @@ from wanrun.cli.output import say, say_json, table
 from wanrun.cli.reports import problems_as
 from wanrun.errors import SettingsError
 from wanrun.text import one_line
+from wanrun.words import files_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: In which words a sort of file is shown.
 _WORDS = {
-    api.Sort.STAGED: "on their way to the service",
-    api.Sort.FITTED: "made to fit",
-    api.Sort.PARTIAL: "partial downloads",
-    api.Sort.RESULTS: "results, delivered everywhere",
+    api.LeftoverSort.STAGED: "on their way to the service",
+    api.LeftoverSort.FITTED: "made to fit",
+    api.LeftoverSort.PARTIAL: "partial downloads",
+    api.LeftoverSort.RESULTS: "results, delivered everywhere",
 }
 
 
@@ -49,46 +50,52 @@ def clean(specs: tuple[Path, ...], results: bool, yes: bool, form: str, **option
     """
     if results != bool(specs):
         raise click.UsageError("--results and the SPECS whose results may go belong together")
-    asks = agree if yes else partial(_ask, form) if is_terminal() else None
+    shown: list[str] = []
+    asks = agree if yes else partial(_ask, shown if form == "text" else None) if is_terminal() else None
     with problems_as(form):
         done = api.clean(make_setup(options), results_of=specs, agree=asks)
     if form == "json":
         say_json(_json(done))
     else:
-        _tell(done, was_shown=asks is not None and not yes and bool(done.found), yes=yes)
+        _tell(done, shown, is_asked=asks is not None)
     return int(done.exit_code)
 
 
-async def _ask(form: str, cleaning: api.Cleaning) -> bool:
-    if form == "text":
-        _show(cleaning)
+async def _ask(shown: list[str] | None, cleaning: api.Cleaning) -> bool:
+    if shown is not None:
+        _show(cleaning, shown)
     if not await ask(cleaning, "Remove"):
         raise SettingsError("not confirmed; nothing was removed")
     return True
 
 
-def _tell(done: api.Cleaning, *, was_shown: bool, yes: bool) -> None:
-    if not was_shown:
-        _show(done)
+def _tell(done: api.Cleaning, shown: list[str], *, is_asked: bool) -> None:
+    _show(done, shown)
     for trouble in done.troubles:
         say(one_line(trouble.words), err=True)
     if done.removed:
-        say(f"removed {api.amount(done.removed)}")
+        say(f"removed {_amount(done.removed)}")
     elif not done.found:
         say("nothing to remove")
-    elif not yes and not was_shown:
+    elif not is_asked:
         say(f"{done}; --yes removes it")
 
 
-def _show(cleaning: api.Cleaning) -> None:
-    rows = [(_WORDS[sort], api.amount(files)) for sort, files in _sorted(cleaning.found) if files]
-    say(table(rows)) if rows else None
-    for words in cleaning.stays:
-        say(one_line(words))
+def _show(cleaning: api.Cleaning, shown: list[str]) -> None:
+    """Print what can go and what stays, but for the lines that were shown before."""
+    rows = [(_WORDS[sort], _amount(files)) for sort, files in _sorted(cleaning.found) if files]
+    for line in [*table(rows).split("\n"), *map(one_line, cleaning.stays)]:
+        if line and line not in shown:
+            say(line)
+            shown.append(line)
 
 
-def _sorted(files: Sequence[api.Removable]) -> list[tuple[api.Sort, list[api.Removable]]]:
-    return [(sort, [each for each in files if each.sort is sort]) for sort in api.Sort]
+def _amount(files: Sequence[api.Leftover]) -> str:
+    return files_words([each.bytes for each in files])
+
+
+def _sorted(files: Sequence[api.Leftover]) -> list[tuple[api.LeftoverSort, list[api.Leftover]]]:
+    return [(sort, [each for each in files if each.sort is sort]) for sort in api.LeftoverSort]
 
 
 def _json(done: api.Cleaning) -> dict[str, Any]:
