@@ -29,7 +29,7 @@ from wanrun.engine.work import Lane, OpenJob, Work
 from wanrun.engine.world import World
 from wanrun.errors import ExitCode, ServiceError, Unavailable, plain_errors
 from wanrun.events import EventName
-from wanrun.fitting import require_media
+from wanrun.fitting import relied_on, require_media
 from wanrun.forecast import make_forecast
 from wanrun.ledger import Ledger, LedgerLock
 from wanrun.opening import open_jobs
@@ -231,6 +231,8 @@ class Run:
         make_private(self.project.artifacts)
         world = self.world
         async with AsyncExitStack() as stack:
+            if any(job.planned is not None and job.planned.fitted for job in work.jobs):
+                stack.enter_context(relied_on(self.project.fitted))
             for service in await stack.enter_async_context(services.started()):
                 client = Client(
                     service.endpoint,

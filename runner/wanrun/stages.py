@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from wanrun.hookspecs import DeliverContext
     from wanrun.project import Project
-    from wanrun.types import MediaUrl, StagedFile
+    from wanrun.types import MediaUrl
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,6 @@ class Stage:
     async def keep(self, path: Path, *, key: str, mime: str, ctx: DeliverContext) -> MediaUrl:
         """Put a file there, unless the same bytes are there, and return a link to it."""
         return await self.source.stage(Staging(path=path, key=key, mime=mime, options=self.options), ctx)
-
-    async def kept(self, ctx: DeliverContext) -> list[StagedFile] | None:
-        """Return what is there of all that was ever put there; None where the kind of source cannot tell."""
-        return await self.source.staged(self.options, ctx) if self.source.can_unstage else None
-
-    async def remove(self, file: StagedFile, ctx: DeliverContext) -> bool:
-        """Remove a file, unless it has been put there anew since it was listed; says whether it is gone."""
-        return await self.source.unstage(file, self.options, ctx)
 
 
 def stage_of(project: Project) -> Stage | None:

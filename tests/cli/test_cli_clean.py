@@ -17,7 +17,7 @@ from oss_server import Fault, OssServer
 from oss_server.server import BUCKET, KEY, REGION
 from oss_server.storage import Object, keep
 from wanrun import api
-from wanrun.fitting import Shelf
+from wanrun.fitting import relied_on
 from wanrun.ledger import AttemptState, Ledger, LedgerLock
 from wanrun.ledger.lending import lend
 from wanrun.types import Artifact, Job, Position
@@ -299,13 +299,11 @@ def test_a_download_goes_once_its_attempt_is_over(project: Project, book: Book, 
 def test_what_a_run_relies_on_stays(project: Project, book: Book) -> None:
     """With its own ledger it is told to wait; with another one what it has made is left alone."""
     made = book.file(f"fitted/{MADE}")
-    shelf = Shelf(made.parent)
-    shelf._keep()
 
     with LedgerLock(project.folder / ".wanrun/ledger.db"):
         busy = project.wanrun("clean", "--yes")
-    other = project.wanrun("clean", "--yes")
-    shelf.close()
+    with relied_on(made.parent):
+        other = project.wanrun("clean", "--yes")
     after = project.wanrun("clean", "--yes")
 
     assert (busy.exit_code, other.exit_code, after.exit_code) == (3, 0, 0), (busy, other)

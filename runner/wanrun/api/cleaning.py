@@ -21,7 +21,7 @@ from wanrun.api.leftovers import delivered_results, partial_downloads
 from wanrun.batch import identify_batch, load_batch, plan_batch
 from wanrun.engine.stop import Reason, gravest
 from wanrun.engine.world import run_in_thread
-from wanrun.errors import PASSING, ExitCode, PluginError, ServiceError, SettingsError, Unavailable, disk_advice
+from wanrun.errors import PASSING, ExitCode, LedgerError, SettingsError, Unavailable, WanrunError, disk_advice
 from wanrun.fitting import made_in, unused
 from wanrun.ledger import Ledger, LedgerLock
 from wanrun.project import Setup, open_project
@@ -130,7 +130,10 @@ class _Cleaning:
 
     async def carry_out(self, specs: Sequence[Path], agree: Agree | None) -> Cleaning:
         """Find what can go, ask, and remove it."""
-        on_disk = [*self._fitted(), *self._downloads(), *self._results(specs)]
+        try:
+            on_disk = [*self._fitted(), *self._downloads(), *self._results(specs)]
+        except OSError as exc:
+            raise LedgerError.of(exc.filename, exc) from exc
         found = [*await self._in_store(), *on_disk]
         cleaning = self._so_far(found)
         if not found or agree is None or not await agree(cleaning):
@@ -152,13 +155,13 @@ class _Cleaning:
         referred_to = self._referred_to()
         if referred_to is None:
             return []
-        try:
-            kept = await self._stage.kept(_Context())
-        except (ServiceError, PluginError) as exc:
-            self._troubles.append(Reason(f"what is staged cannot be listed: {exc}", _code(exc)))
-            return []
-        if kept is None:
+        if not self._stage.source.can_unstage:
             self._stays.append("what is staged stays: its kind of source cannot list it")
+            return []
+        try:
+            kept = await self._stage.source.staged(self._stage.options, _Context())
+        except WanrunError as exc:
+            self._troubles.append(Reason(f"what is staged cannot be listed: {exc}", _code(exc)))
             return []
         old = [each for each in kept if each.until < time.time()]
         self._staged = {each.name: each for each in old if each.key not in referred_to}
@@ -198,8 +201,8 @@ class _Cleaning:
             while waiting:
                 file = waiting.popleft()
                 try:
-                    is_gone = await stage.remove(self._staged[file.name], _Context())
-                except (ServiceError, PluginError) as exc:
+                    is_gone = await stage.source.unstage(self._staged[file.name], stage.options, _Context())
+                except WanrunError as exc:
                     self._troubles.append(Reason(f"{file.name} is not removed: {exc}", _code(exc)))
                     waiting.clear()
                 else:
@@ -256,5 +259,5 @@ def _sized(sort: LeftoverSort, paths: Iterable[Path]) -> list[Leftover]:
     return [Leftover(sort, str(path), path.lstat().st_size) for path in paths]
 
 
-def _code(exc: ServiceError | PluginError) -> ExitCode:
+def _code(exc: WanrunError) -> ExitCode:
     return ExitCode.UNFINISHED if isinstance(exc, Unavailable) else ExitCode.ATTENTION

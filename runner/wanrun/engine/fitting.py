@@ -29,10 +29,6 @@ class Fitter:
         self._places = trio.CapacityLimiter(AT_ONCE)
         self._locks: dict[str, trio.Lock] = {}
 
-    def close(self) -> None:
-        """Need none of them any more."""
-        self._shelf.close()
-
     async def fitted(self, path: Path, ref: MediaRef, identity: Identity, model: str) -> Path:
         """Return the file that a reference asks to be made of a file whose bytes the plan has identified.
 

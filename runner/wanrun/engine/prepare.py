@@ -53,20 +53,17 @@ class Preparer:
         self._uploads: dict[tuple[str, str, str], trio.Lock] = {}
         self._links: dict[str, MediaUrl] = {}  # to what is staged
         self.fitter = Fitter(work)
-
-    def close(self) -> None:
-        """Let go of what only preparing needs."""
-        self.fitter.close()
+        self._staged_for: dict[int, dict[str, None]] = {}  # keys of what was staged for an entry
 
     async def prepare(self, job: OpenJob) -> Prepared:
         """Return the job with its URLs; raises `SourceError` for what only concerns it, `ServiceError` as it comes."""
         assert job.planned is not None
+        self._staged_for[job.entry] = {}
         media_refs, urls = job.planned.job.media, []
-        staged: dict[str, None] = {}
         inline_bytes_left = INLINE_BYTES - sum(len(data_url(ref)) for ref in media_refs)  # which cannot be uploaded
         for ref, identity in zip(media_refs, job.planned.identities, strict=True):
             own = len(data_url(ref))
-            ctx = _Context(self, job, ref, identity, staged, inline_bytes_left=inline_bytes_left + own)
+            ctx = _Context(self, job, ref, identity, inline_bytes_left=inline_bytes_left + own)
             try:
                 media = await self._prepare_one(job, ref, ctx)
                 if media.url.startswith("data:"):
@@ -76,8 +73,8 @@ class Preparer:
                 self._work.digests.forget(ref)  # the next run looks at the bytes themselves
                 raise
             urls.append(media.url)
-        seconds = await input_seconds(job, self._work)
-        return Prepared(priced(job, self._work), tuple(urls), seconds, tuple(staged))
+        seconds, staged = await input_seconds(job, self._work), tuple(self._staged_for.pop(job.entry))
+        return Prepared(priced(job, self._work), tuple(urls), seconds, staged)
 
     async def _prepare_one(self, job: OpenJob, ref: MediaRef, ctx: _Context) -> MediaUrl:
         if upstream_of(ref) is not None:
@@ -93,9 +90,10 @@ class Preparer:
 
     async def upload(self, job: OpenJob, path: Path, ctx: _Context, *, key: str, mime: str) -> MediaUrl:
         """Return the upload of these bytes, made now unless this or an earlier run has a good one."""
+        if self._work.stage is not None:
+            self._staged_for[job.entry][key] = None
         ledger, lane = self._work.ledger, self._work.lanes[job.provider]
         if (stage := self._work.stage) is not None:
-            ctx.staged[key] = None
             return await self._staged(stage, lane, path, ctx, key=key, mime=mime)
         async with self._uploads.setdefault((key, job.provider, job.model), trio.Lock()):
             media = ledger.upload(key, provider=job.provider, model=job.model)
@@ -146,16 +144,9 @@ class _Context:
     """What a source is lent while it prepares one job's media: `hookspecs.PrepareContext`."""
 
     def __init__(
-        self,
-        preparer: Preparer,
-        job: OpenJob,
-        ref: MediaRef,
-        identity: Identity,
-        staged: dict[str, None],
-        *,
-        inline_bytes_left: int,
+        self, preparer: Preparer, job: OpenJob, ref: MediaRef, identity: Identity, *, inline_bytes_left: int
     ) -> None:
-        self._preparer, self._job, self._ref, self.staged = preparer, job, ref, staged
+        self._preparer, self._job, self._ref = preparer, job, ref
         self.identity, self.inline_bytes_left = identity, inline_bytes_left
 
     async def upload(self, path: Path, *, key: str, mime: str) -> MediaUrl:

@@ -7,7 +7,6 @@ surely refused is tried again or failed by family; everything else makes the att
 from __future__ import annotations
 
 from collections import deque
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import trio
@@ -44,12 +43,12 @@ PREPARED_AT_MOST = 8  #: jobs between prepare and their create; each may hold a 
 
 async def submit_jobs(work: Work) -> None:
     """Prepare and submit every job that needs a task, until there are none or submitting is stopped."""
-    with work.stop.submitting, closing(Preparer(work)) as preparer:
+    with work.stop.submitting:
         async with trio.open_nursery() as nursery:
             sender, receiver = trio.open_memory_channel[_Slot](PREPARED_AT_MOST)
             places = trio.CapacityLimiter(PREPARED_AT_MOST)
             nursery.start_soon(_Submitter(work, places).run, receiver)
-            nursery.start_soon(_prepare_jobs, work, preparer, sender, places)
+            nursery.start_soon(_prepare_jobs, work, sender, places)
     if not work.stop.is_submitting:
         work.settle_unsubmitted()
 
@@ -63,10 +62,8 @@ class _Slot:
         self.done = trio.Event()
 
 
-async def _prepare_jobs(
-    work: Work, preparer: Preparer, sender: trio.MemorySendChannel[_Slot], places: trio.CapacityLimiter
-) -> None:
-    at_once = trio.CapacityLimiter(PREPARATIONS_AT_ONCE)
+async def _prepare_jobs(work: Work, sender: trio.MemorySendChannel[_Slot], places: trio.CapacityLimiter) -> None:
+    preparer, at_once = Preparer(work), trio.CapacityLimiter(PREPARATIONS_AT_ONCE)
     async with sender, trio.open_nursery() as nursery:
         async for job in work.prepare_queue:
             if work.budget.is_spent_for(job):

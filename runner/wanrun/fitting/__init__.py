@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wanrun.fitting.command import ffmpeg_line
-from wanrun.fitting.emptying import made_in, unused
+from wanrun.fitting.emptying import made_in, relied_on, unused
 from wanrun.fitting.recipe import TRIM, Recipe, Unfit, recipe_for, trim_of
 from wanrun.fitting.shelf import FOLDER_NAME, GivenUp, Shelf, require_media
 
@@ -35,6 +35,7 @@ __all__ = [
     "fitting_of",
     "made_in",
     "recipe_for",
+    "relied_on",
     "require_media",
     "trim_of",
     "unused",

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import re
 import stat
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from wanrun.fitting.shelf import LEFT, SUFFIXES
-from wanrun.ledger.lock import hold
+from wanrun.ledger.lock import hold, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_FOLDER = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)
 _MADE = re.compile(rf"[0-9a-f]{{64}}-[0-9a-f]{{64}}(?:{'|'.join(map(re.escape, SUFFIXES.values()))})")
 
 
@@ -27,12 +28,24 @@ def made_in(folder: Path) -> list[Path]:
 
 
 @contextmanager
+def relied_on(folder: Path) -> Iterator[None]:
+    """Keep the folder, made if need be, from being emptied; where that cannot be, whoever makes a file says why."""
+    with ExitStack() as stack:
+        with suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(folder, _FOLDER)
+            stack.callback(os.close, descriptor)
+            share(descriptor)
+        yield
+
+
+@contextmanager
 def unused(folder: Path) -> Iterator[bool]:
     """Hold the folder while it is emptied; gives False where a run, with whatever ledger, relies on what is in it."""
     if not folder.is_dir():
         yield True
         return
-    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    descriptor = os.open(folder, _FOLDER)
     try:
         yield _is_held(descriptor)
     finally:

@@ -20,14 +20,12 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from wanrun.copies import checksum
 from wanrun.errors import MissingExtra, SourceError
 from wanrun.fingerprint import digest
 from wanrun.fitting.recipe import Unfit, recipe_for
-from wanrun.ledger.lock import share
 from wanrun.media import ProbeError, probe
 from wanrun.text import one_line
 
@@ -65,17 +63,10 @@ class GivenUp(Exception):
 
 
 class Shelf:
-    """The folder of what was made; from its first use until `close` nobody empties it."""
+    """The folder of what was made."""
 
     def __init__(self, folder: Path, *, deadline_seconds: float = DEADLINE_SECONDS) -> None:
         self._folder, self._deadline_seconds = folder, deadline_seconds
-        self._guard, self._held = Lock(), -1
-
-    def close(self) -> None:
-        """Let the folder be emptied; what `made` has returned may be gone from then on."""
-        if self._held >= 0:
-            os.close(self._held)
-            self._held = -1
 
     def made(
         self,
@@ -96,7 +87,6 @@ class Shelf:
         stem = digest({"of": key, "asked": fitting.key, "limits": _figures(limits)})
         if self._folder.is_symlink():
             raise SourceError(f"{self._folder} is a link; what is made is kept in a folder that leads nowhere else")
-        self._keep()
         if (known := self._known(stem)) is not None:
             return known
         try:
@@ -115,13 +105,6 @@ class Shelf:
             _check_bytes(path, key, name)
             return _shelved(part, self._folder / f"{stem}-{checksum(part)}{SUFFIXES[made_format]}")
 
-    def _keep(self) -> None:
-        """Keep the folder, if there is one, from being emptied."""
-        with self._guard:
-            if self._held < 0 and self._folder.is_dir():
-                self._held = os.open(self._folder, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-                share(self._held)
-
     def _known(self, stem: str) -> Path | None:
         """Return what was made before, if it still is what it was; drops what is not, to have it made again."""
         for path in sorted(self._folder.glob(f"{stem}-*")):
@@ -135,7 +118,6 @@ class Shelf:
     @contextmanager
     def _part(self, stem: str) -> Iterator[Path]:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._keep()
         self._sweep()
         part = self._folder.resolve() / f"{stem[:16]}-{token_hex(4)}{_PART}"
         try:
