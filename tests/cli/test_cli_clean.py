@@ -106,20 +106,18 @@ def counts(said: Said) -> dict[str, tuple[int, int]]:
 NOT_OVER = ("intended", "unsure", "held", "undecided", "in_flight", "succeeded")
 
 
-@pytest.mark.parametrize("state", AttemptState)
-def test_what_an_attempt_refers_to_stays_until_it_is_over(
-    project: Project, server: OssServer, book: Book, state: AttemptState
-) -> None:
+def test_what_an_attempt_refers_to_stays_until_it_is_over(project: Project, server: OssServer, book: Book) -> None:
     """Whatever its age, and whatever else goes."""
-    key, _ = staged(server, "needed", days=60), staged(server, "not needed")
-    book.attempt("one", state, staged=[key])
+    keys = {state: staged(server, state, days=60) for state in AttemptState}
+    for state, key in keys.items():
+        book.attempt(state, state, staged=[key])
 
     said = project.wanrun("clean", "--yes", "--format", "json")
 
     assert said.exit_code == 0, said
     left = {f"sha256:{name[15:79]}" for name in server.objects}
-    assert left == ({key} if state in NOT_OVER else set())
-    assert counts(said) == {"staged": (1, 1) if left else (2, 2)}
+    assert left == {keys[AttemptState(state)] for state in NOT_OVER}
+    assert said.json["stays"] == ["6 staged files stay: needed by jobs that are not over"]
 
 
 def test_what_some_machine_may_have_a_link_to_stays(project: Project, server: OssServer, book: Book) -> None:
@@ -132,7 +130,7 @@ def test_what_some_machine_may_have_a_link_to_stays(project: Project, server: Os
     done = project.wanrun("clean", "--yes")
 
     assert shown.stdout.splitlines() == [
-        "on their way to the service  1 file, 0 kB",
+        "staged for the service  1 file, 0 kB",
         "2 staged files stay: links that some machine was given may still be good",
         "1 file, 0 kB to remove; --yes removes it",
     ]
@@ -284,16 +282,21 @@ def test_what_is_on_disk_goes_by_its_name(project: Project, book: Book) -> None:
     assert project.wanrun("clean").stdout == "nothing to remove\n"
 
 
-@pytest.mark.parametrize("state", AttemptState)
-def test_a_download_goes_once_its_attempt_is_over(project: Project, book: Book, state: AttemptState) -> None:
+def test_a_download_goes_once_its_attempt_is_over(project: Project, book: Book) -> None:
     """Of a paid result that is lost what there is stays, and what is doubtful goes for a good one only."""
-    attempt = book.attempt("one", state)
-    part, doubtful = (book.file(f"artifacts/{attempt}.{each}") for each in ("part", "doubtful"))
+    attempts = {state: book.attempt(state, state) for state in AttemptState}
+    for number in attempts.values():
+        for suffix in ("part", "doubtful"):
+            book.file(f"artifacts/{number}.{suffix}")
 
-    project.wanrun("clean", "--yes")
+    said = project.wanrun("clean", "--yes")
 
-    assert part.exists() == (state in NOT_OVER or state is AttemptState.LOST)
-    assert doubtful.exists() == (state is not AttemptState.FETCHED)
+    assert said.exit_code == 0, said
+    left = {path.name for path in (project.folder / ".wanrun/artifacts").iterdir()}
+    parts = {state for state, number in attempts.items() if f"{number}.part" in left}
+    doubtful = {state for state, number in attempts.items() if f"{number}.doubtful" in left}
+    assert parts == {*map(AttemptState, NOT_OVER), AttemptState.LOST}
+    assert doubtful == set(AttemptState) - {AttemptState.FETCHED}
 
 
 def test_what_a_run_relies_on_stays(project: Project, book: Book) -> None:

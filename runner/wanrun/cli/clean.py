@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: In which words a sort of file is shown.
 _WORDS = {
-    api.LeftoverSort.STAGED: "on their way to the service",
+    api.LeftoverSort.STAGED: "staged for the service",
     api.LeftoverSort.FITTED: "made to fit",
     api.LeftoverSort.PARTIAL: "partial downloads",
     api.LeftoverSort.RESULTS: "results, delivered everywhere",
