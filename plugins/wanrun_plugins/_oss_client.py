@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import alibabacloud_oss_v2 as sdk
@@ -49,6 +50,7 @@ class Found:
     bytes: int
     crc64: int | None
     at: float  #: when it was put there, in epoch seconds
+    seen_at: float  #: when OSS said so, by the same clock; 0 where it did not tell
     sha256: str | None  #: as our own metadata says it, if that is about these very bytes
 
 
@@ -139,7 +141,8 @@ class OssClient:
         crc64, meta = _number(head.hash_crc64), head.metadata or {}
         is_about_it = crc64 is not None and meta.get(CRC64) == str(crc64)
         at = head.last_modified.timestamp() if head.last_modified else 0.0
-        return Found(int(head.content_length), crc64, at, meta.get(SHA256) if is_about_it else None)
+        sha256 = meta.get(SHA256) if is_about_it else None
+        return Found(int(head.content_length), crc64, at, _seconds(head.headers.get("Date")), sha256)
 
     def read(self, to: Path) -> None:
         """Write the object to a file; raises `Refused` also when what arrives is not what OSS has."""
@@ -290,6 +293,14 @@ def _given(text: str | None) -> str:
     if not text:
         raise ValueError("the answer lacks what it is for")
     return str(text)
+
+
+def _seconds(date: str | None) -> float:
+    """Return the epoch seconds of a header, 0 for one that is none."""
+    try:
+        return parsedate_to_datetime(date or "").timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _number(text: str | None) -> int | None:

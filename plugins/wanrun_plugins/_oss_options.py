@@ -62,7 +62,7 @@ SINK_OPTIONS: dict[str, JSON] = {
         "minimum": 1,
         "maximum": 168,
         "description": "Sign a link to the object that lives so long, and keep it with the receipt in the ledger; "
-        "it is printed and logged nowhere.",
+        "wanrun status JOB --links shows it, and nothing else does.",
         "examples": [24],
     },
 }

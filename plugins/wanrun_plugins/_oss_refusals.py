@@ -57,6 +57,9 @@ CARRYING = Errand(
     meanwhile="nothing hangs between here and there that doing it again does not settle",
     again="do it again",
 )
+CLEANING = Errand(
+    actions="oss:ListObjects, oss:GetObject and oss:DeleteObject", meanwhile="it stays there", again="clean again"
+)
 
 
 class Refused(SinkError):

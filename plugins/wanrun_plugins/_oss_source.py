@@ -11,12 +11,12 @@ from wanrun import Identity, MediaUrl, SinkError, SourceError
 from wanrun_plugins._oss_keys import check_key_options, check_lasting, key_of
 from wanrun_plugins._oss_options import BUCKET_OPTIONS, KEY_OPTIONS, SOURCE_OPTIONS
 from wanrun_plugins._oss_places import object_of
-from wanrun_plugins._oss_staging import LINK_HOURS, staged
+from wanrun_plugins._oss_staging import LINK_HOURS, all_staged, staged, unstaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from wanrun import DeliverContext, MediaRef, PrepareContext, Staging
+    from wanrun import DeliverContext, MediaRef, PrepareContext, StagedFile, Staging
     from wanrun.types import JSON
 
 OPTIONS: dict[str, JSON] = {
@@ -43,6 +43,11 @@ class OssSource:
             place = object_of(ref.options)
         return Identity(f"oss:{place.bucket}/{place.key}" + (f"@{place.version}" if place.version else ""))
 
+    def check(self, options: Mapping[str, JSON]) -> None:
+        """Raise `SourceError` where no key is to be found, or none that lasts, for links or for `[staging.oss]`."""
+        with _as_source_errors():
+            check_lasting(key_of(options, os.environ))
+
     async def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
         """Return a signed link to the object, once OSS says that it is there."""
         return await ctx.to_thread(_signed, ref)
@@ -50,6 +55,14 @@ class OssSource:
     async def stage(self, file: Staging, ctx: DeliverContext) -> MediaUrl:
         """Put a local file into the operator's own bucket, once for each content, and return a signed link to it."""
         return await ctx.to_thread(staged, file)
+
+    async def staged(self, options: Mapping[str, JSON], ctx: DeliverContext) -> list[StagedFile]:
+        """Return the objects that `stage` has made, by their names."""
+        return await ctx.to_thread(all_staged, options)
+
+    async def unstage(self, file: StagedFile, options: Mapping[str, JSON], ctx: DeliverContext) -> bool:
+        """Remove one of them, unless it is in use again."""
+        return await ctx.to_thread(unstaged, file, options)
 
 
 def _signed(ref: MediaRef) -> MediaUrl:

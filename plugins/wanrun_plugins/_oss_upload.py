@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import fastcrc
 
-from wanrun import Receipt, SinkConflict, SinkError
+from wanrun import Link, Receipt, SinkConflict, SinkError
 from wanrun_plugins._oss_client import CRC64, SHA256, Found, Kept, OssClient, Terms
 from wanrun_plugins._oss_notes import Note, Noted
 from wanrun_plugins._oss_places import own_metadata
@@ -71,7 +71,8 @@ class Upload:
             self._kept = self._unless_it_exists(self._complete if self._id else self._put)
             self._check(self._kept)
             self._note.remove()
-        return Receipt(str(self._client.place), self._artifact.bytes, self._artifact.sha256, self._details())
+        place, link = str(self._client.place), self._link()
+        return Receipt(place, self._artifact.bytes, self._artifact.sha256, self._details(), link)
 
     def close(self) -> None:
         """Close its connections."""
@@ -207,11 +208,11 @@ class Upload:
         details: dict[str, JSON] = {"crc64": str(self._survey.crc64)}
         if self._kept.version_id:
             details["version_id"] = self._kept.version_id
-        hours = self._delivery.sink.options.get("link_hours")
-        if isinstance(hours, int):
-            details["link_until"] = int(time.time()) + hours * 3600
-            details["link"] = self._client.link(hours)
         return details
+
+    def _link(self) -> Link | None:
+        hours = self._delivery.sink.options.get("link_hours")
+        return Link(self._client.link(hours), time.time() + hours * 3600) if isinstance(hours, int) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,10 @@ class OssSink:
         own_metadata(sink.options)
         return str(place_of(sink, job))
 
+    def check(self, options: Mapping[str, JSON]) -> None:
+        """Raise `SinkError` where no key is to be found, or none that can sign the links that are asked for."""
+        key_of(options, os.environ)
+
     async def deliver(self, delivery: Delivery, ctx: DeliverContext) -> Receipt:
         """Send the object, unless it is there already; it appears in one step, and a part is sent once."""
         upload = await ctx.to_thread(_upload, delivery)

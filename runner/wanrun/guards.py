@@ -10,20 +10,28 @@ from wanrun.errors import PluginError, WanrunError, plain_error
 from wanrun.hookspecs import LedgerStore, Notifier, Sink, Source
 from wanrun.redaction import redacted
 from wanrun.text import without_queries
-from wanrun.types import Fitting, Identity, MediaUrl, Receipt
+from wanrun.types import Fitting, Identity, Link, MediaUrl, Receipt, StagedFile
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from wanrun.hookspecs import DeliverContext, NotifyContext, PrepareContext
     from wanrun.notices import Notice
-    from wanrun.types import Delivery, Job, MediaRef, SinkRef, Staging
+    from wanrun.types import JSON, Delivery, Job, MediaRef, SinkRef, Staging
 
 #: What the core cannot do without in an answer: field, type, and the type as a message calls it.
 _FACTS: dict[type, dict[str, tuple[type, str]]] = {
     Identity: {"key": (str, "a text")},
     MediaUrl: {"url": (str, "a text")},
+    Link: {"url": (str, "a text")},
     Receipt: {"place": (str, "a text"), "bytes": (int, "a whole number"), "sha256": (str, "a text")},
+    StagedFile: {
+        "name": (str, "a text"),
+        "key": (str, "a text"),
+        "bytes": (int, "a whole number"),
+        "until": (float, "a float, in epoch seconds"),
+    },
 }
 
 ASYNCIO = "asyncio.exceptions"  #: its CancelledError is no Exception; not imported only to be told so
@@ -99,6 +107,17 @@ class _Guarded(Generic[Made]):
                 raise self._origin.error(f"{self._label} answered {method}, but its {name} {odd}; it must be {wanted}")
         return answer
 
+    @property
+    def checks(self) -> bool:
+        """Whether it can say what it lacks before anything is paid."""
+        return hasattr(self._made, "check")
+
+    def check(self, options: Mapping[str, JSON]) -> None:
+        """As the `check` of a source or sink; a kind without one lacks nothing."""
+        if self.checks:
+            with self._guard("check"):
+                self._made.check(options)  # type: ignore[attr-defined]  # not every one has it
+
 
 def _oddity(fact: object, kind: type) -> str:
     if isinstance(fact, kind) and fact != "":
@@ -142,6 +161,23 @@ class GuardedSource(_Guarded[Source]):
             media = await self._made.stage(file, ctx)  # type: ignore[attr-defined]  # not every source has it
         return self._answer(media, MediaUrl, "stage")
 
+    @property
+    def can_unstage(self) -> bool:
+        """Whether what it has put into a store of one's own can be listed and removed."""
+        return all(hasattr(self._made, name) for name in ("staged", "unstage"))
+
+    async def staged(self, options: Mapping[str, JSON], ctx: DeliverContext) -> list[StagedFile]:
+        """As a source's `staged`."""
+        with self._guard("staged"):
+            found = list(await self._made.staged(options, ctx))  # type: ignore[attr-defined]  # see `can_unstage`
+        return [self._answer(each, StagedFile, "staged") for each in found]
+
+    async def unstage(self, file: StagedFile, options: Mapping[str, JSON], ctx: DeliverContext) -> bool:
+        """As a source's `unstage`."""
+        with self._guard("unstage"):
+            is_gone = await self._made.unstage(file, options, ctx)  # type: ignore[attr-defined]  # see `can_unstage`
+        return self._answer(is_gone, bool, "unstage")
+
 
 class GuardedSink(_Guarded[Sink]):
     """A plugin's sink whose mistakes name the plugin; a place is asked for once, since a plan needs it often."""
@@ -165,6 +201,8 @@ class GuardedSink(_Guarded[Sink]):
         """As `Sink.deliver`."""
         with self._guard("deliver"):
             receipt = await self._made.deliver(delivery, ctx)
+        if isinstance(receipt, Receipt) and receipt.link is not None:
+            self._answer(receipt.link, Link, "deliver")
         return self._answer(receipt, Receipt, "deliver")
 
 

@@ -70,6 +70,16 @@ class Source(Protocol):
     One whose kind has options for `staging` also has `async stage(file: Staging, ctx: DeliverContext) -> MediaUrl`: it
     puts a file into the operator's own store, unless the same bytes are there, and returns a link that the service can
     read for a day at least. It raises `wanrun.errors.Unavailable` for what passes, `ServiceError` for what stops all.
+
+    One that needs more than its options, such as an access key of the environment, may have `check(options) -> None`:
+    it raises `SourceError` with what is missing and where that is looked for. It is called by a run before anything is
+    submitted, with secrets, and by `wanrun doctor`, with the options of a spec or of `[staging.KIND]`, and asks nobody.
+
+    For `wanrun clean` it may have two more, which raise the same. `async staged(options, ctx) -> Sequence[StagedFile]`,
+    with the options of `[staging.KIND]`, returns what `stage` has put there: nothing that is not surely its own, and
+    of each file when it is needed by nobody any more. `async unstage(file: StagedFile, options, ctx) -> bool` removes
+    one, unless it has been put there anew meanwhile, and says whether it is gone. That no job of the ledger refers to
+    it has been seen to.
     """
 
     def locate(self, ref: MediaRef) -> Path | None:
@@ -123,7 +133,12 @@ class DeliverContext(Protocol):
 
 @runtime_checkable
 class Sink(Protocol):
-    """Keeps artifacts somewhere. The same object may be a `Notifier` besides."""
+    """Keeps artifacts somewhere. The same object may be a `Notifier` besides.
+
+    One that needs more than its options, such as an access key of the environment, may have `check(options) -> None`:
+    it raises `SinkError` with what is missing and where that is looked for. It is called, with secrets, by a run that
+    has something to submit, before it does, and asks nobody.
+    """
 
     def place(self, sink: SinkRef, job: Job) -> str:
         """Name the place that these options give this job's artifact, without network or secrets; asked at `validate`.

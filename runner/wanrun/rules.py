@@ -199,6 +199,7 @@ KIND_NOT_ALLOWED = Rule("kind-not-allowed", "A spec uses only the kinds that the
 HOST_NOT_ALLOWED = Rule("host-not-allowed", "Links lead only to the hosts that the settings allow, if they name any.")
 SECRET_NOT_ALLOWED = Rule("secret-not-allowed", "A spec names only the secrets that the settings allow, if any.")
 SECRET_UNAVAILABLE = Rule("secret-unavailable", "A secret that a spec names can be had.")
+NOT_READY = Rule("not-ready", "What a source or sink needs besides its options is there, such as an access key.")
 BUDGET_CURRENCY = Rule("budget-currency", "A budget is in the currency in which the model is billed.")
 POLICY_VETO = Rule("policy-veto", "No policy, which is a plugin, vetoes a job that is to be submitted.")
 

@@ -29,7 +29,7 @@ from wanrun.engine.work import Lane, OpenJob, Work
 from wanrun.engine.world import World
 from wanrun.errors import ExitCode, ServiceError, Unavailable, plain_errors
 from wanrun.events import EventName
-from wanrun.fitting import require_media
+from wanrun.fitting import relied_on, require_media
 from wanrun.forecast import make_forecast
 from wanrun.ledger import Ledger, LedgerLock
 from wanrun.opening import open_jobs
@@ -47,6 +47,7 @@ from wanrun.plan import Plan, identify, references
 from wanrun.planfile import keep_promise, promise_of
 from wanrun.policy import refuse_vetoed
 from wanrun.project import make_private
+from wanrun.ready import check_ready
 from wanrun.rehearsal import Rehearsal, is_unread
 from wanrun.selection import Selection, left_out, select
 from wanrun.services import Services, account_of
@@ -121,6 +122,7 @@ class Run:
         interrupted = ledger.interrupted()
         plan = await self._plan(batch, ledger, stop)
         self.project.vault.check(_secret_options(plan, self.project.catalog))
+        check_ready(plan, self.project)
         work = self._work(plan, batch, ledger, stop)
         needed = {job.provider for job in work.jobs if job.needs_service}
         needed |= self.project.settings.providers.keys() & set(providers_of_links(work))
@@ -229,6 +231,8 @@ class Run:
         make_private(self.project.artifacts)
         world = self.world
         async with AsyncExitStack() as stack:
+            if any(job.planned is not None and job.planned.fitted for job in work.jobs):
+                stack.enter_context(relied_on(self.project.fitted))
             for service in await stack.enter_async_context(services.started()):
                 client = Client(
                     service.endpoint,

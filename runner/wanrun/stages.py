@@ -32,9 +32,10 @@ class Stage:
 
 
 def stage_of(project: Project) -> Stage | None:
-    """Return the store that the settings name, None for the service's own; raises `SettingsError` for a bad table.
+    """Return the store that the settings name, None for the service's own; neither network nor secrets are needed.
 
-    With `--emulator` nothing leaves this machine, so there is none.
+    With `--emulator` nothing leaves this machine, so there is none. Raises `SettingsError` for a bad table, and
+    `MissingExtra`.
     """
     table = project.settings.staging
     if table is None:
@@ -43,9 +44,12 @@ def stage_of(project: Project) -> Stage | None:
     if schema is None:
         able = [name for name, each in project.catalog.sources.items() if each.staging is not None]
         words = f"staging.{table.kind} is no kind of source that keeps files; installed: {', '.join(able) or 'none'}"
-        raise SettingsError(f"{project.settings.file}: {words}")
+        off = "".join(f"; {name} is {why}" for name, why in project.catalog.off.items())
+        raise SettingsError(f"{project.settings.file}: {words}{off}")
     faults = Checker(schema).faults(node_of(dict(table.options), Mark(1, 1)), dotted(f"staging.{table.kind}"))
     if found := [f"{project.settings.file}: {message}" for _, message, _ in faults]:
         raise SettingsError("\n".join(found))
+    if project.setup.emulator is not None and not project.setup.emulator.deliver:
+        return None
     source = project.catalog.source(table.kind)
     return Stage(source, table.options) if isinstance(source, GuardedSource) else None

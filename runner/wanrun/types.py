@@ -271,6 +271,16 @@ class Staging:
     options: Mapping[str, JSON]  #: of the table `[staging.KIND]`
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedFile:
+    """One file that was put into the operator's own store on its way to the service, as that store has it now."""
+
+    name: str  #: what the store calls it, with the place: `oss://bucket/prefix/....mp4`
+    key: str  #: `sha256:...`, as `Staging.key` was
+    bytes: int
+    until: float  #: epoch seconds; after it no link to the file that was ever given can still be read
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a finished task used; seconds as the service counts them (`usage` of a query)."""
@@ -311,6 +321,17 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """An address by which whoever has it can read what was delivered, such as a signed one.
+
+    It is kept with the receipt, shown when a person asks for it, and in nothing else that is printed or handed on.
+    """
+
+    url: str = field(repr=False)
+    until: float | None = None  #: epoch seconds; None: not known to expire
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """A sink's answer: where the artifact now is, and what is there."""
 
@@ -318,3 +339,4 @@ class Receipt:
     bytes: int
     sha256: str
     details: Mapping[str, JSON] = field(default_factory=lambda: NO_OPTIONS)
+    link: Link | None = None  #: to what was delivered; never in `details`, which are no secret

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from wanrun.events import Event, EventName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _LINES: dict[EventName, Callable[[Event], str]] = {
     EventName.JOB_SUBMITTED: lambda event: f"submitted as task {event.data['task']}",
@@ -49,6 +49,12 @@ def megabytes(count: object) -> str:
     """Return a number of bytes as people read it."""
     size = float(count) if isinstance(count, (int, float)) else 0.0
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.0f} kB"
+
+
+def files_words(sizes: Sequence[int]) -> str:
+    """Return how many files there are, and of what size together, from the bytes of each."""
+    count = "1 file" if len(sizes) == 1 else f"{len(sizes)} files"
+    return f"{count}, {megabytes(sum(sizes))}"
 
 
 def hours(seconds: object) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from processes import COMMAND, Child, Said, statement, wait_until
+from processes import COMMAND, DEADLINE_SECONDS, Child, Said, statement, wait_until
 from wanrun.cli import run_app
 from wanrun.ledger import Ledger
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-__all__ = ["FAST", "HEAD", "NO_LIST", "SETTINGS", "Child", "Project", "Said", "wait_until"]
+__all__ = ["FAST", "HEAD", "NO_LIST", "SETTINGS", "Child", "Project", "Said", "Terminal", "terminal", "wait_until"]
 
 HEAD = """\
 version: 1
@@ -116,3 +116,48 @@ class Project:
         files = [path for path in sorted((self.folder / folder).rglob("*")) if path.is_file()]
         assert files
         return b"\n".join(str(path).encode() + b"\n" + path.read_bytes() for path in files)
+
+
+@dataclass
+class Terminal:
+    """A command at a terminal of its own."""
+
+    process: subprocess.Popen[bytes]
+    leader: int
+    seen: str = field(default="")
+
+    def until(self, word: str) -> None:
+        """Read what it shows until there is a word."""
+        while word not in self.seen:
+            self.seen += os.read(self.leader, 4096).decode()
+
+    def type(self, text: str) -> None:
+        """Type as a person does."""
+        os.write(self.leader, text.encode())
+
+    def end(self) -> int:
+        """Wait for its end and return its exit code."""
+        return self.process.wait(DEADLINE_SECONDS)
+
+
+@contextmanager
+def terminal(project: Project, *args: str, **environ: str) -> Iterator[Terminal]:
+    """Start a command at a terminal."""
+    leader, follower = os.openpty()
+    env = {"PATH": os.environ["PATH"], "HOME": str(project.folder), "TERM": "dumb", "PYTHONUTF8": "1", **environ}
+    process = subprocess.Popen(
+        [*COMMAND, *args],
+        cwd=project.folder,
+        env=env,
+        stdin=follower,
+        stderr=follower,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    os.close(follower)
+    try:
+        yield Terminal(process, leader)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(leader)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from cli_parts import FAST, HEAD, SETTINGS
+from cli_parts import FAST, HEAD, SETTINGS, terminal
 
-from processes import COMMAND, DEADLINE_SECONDS, wait_until
+from processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,51 +121,6 @@ def test_a_wrong_budget_of_the_operator_is_named(project: Project, line: str, wo
     assert (said.exit_code, words in said.stderr) == (2, True), said
 
 
-@dataclass
-class Terminal:
-    """A command at a terminal of its own."""
-
-    process: subprocess.Popen[bytes]
-    leader: int
-    seen: str = field(default="")
-
-    def until(self, word: str) -> None:
-        """Read what it shows until there is a word."""
-        while word not in self.seen:
-            self.seen += os.read(self.leader, 4096).decode()
-
-    def type(self, text: str) -> None:
-        """Type as a person does."""
-        os.write(self.leader, text.encode())
-
-    def end(self) -> int:
-        """Wait for its end and return its exit code."""
-        return self.process.wait(DEADLINE_SECONDS)
-
-
-@contextmanager
-def terminal(project: Project, *args: str) -> Iterator[Terminal]:
-    """Start a command at a terminal."""
-    leader, follower = os.openpty()
-    env = {"PATH": os.environ["PATH"], "HOME": str(project.folder), "TERM": "dumb", "PYTHONUTF8": "1", **KEY}
-    process = subprocess.Popen(
-        [*COMMAND, *args],
-        cwd=project.folder,
-        env=env,
-        stdin=follower,
-        stderr=follower,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    os.close(follower)
-    try:
-        yield Terminal(process, leader)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(leader)
-
-
 @pytest.fixture
 def careful(project: Project) -> Iterator[tuple[Project, str]]:
     """Return a project whose operator wants to be asked above 30 CNY, and the base URL of a service."""
@@ -187,7 +138,7 @@ def careful(project: Project) -> Iterator[tuple[Project, str]]:
 def test_at_a_terminal_a_person_is_asked_once(careful: tuple[Project, str], typed: str, code: int, made: int) -> None:
     """With jobs and amount; only a yes submits anything."""
     project, url = careful
-    with terminal(project, project.spec("one", "two"), "--base-url", url) as screen:
+    with terminal(project, project.spec("one", "two"), "--base-url", url, **KEY) as screen:
         screen.until("2 jobs to submit may cost up to 44.26 CNY. Submit? [y/N] ")
         screen.type(typed)
         if typed == "\x04":
@@ -202,7 +153,7 @@ def test_at_a_terminal_a_person_is_asked_once(careful: tuple[Project, str], type
 def test_a_signal_ends_the_question(careful: tuple[Project, str]) -> None:
     """Exit code 130 as anywhere, and nothing is submitted."""
     project, url = careful
-    with terminal(project, project.spec("one", "two"), "--base-url", url) as screen:
+    with terminal(project, project.spec("one", "two"), "--base-url", url, **KEY) as screen:
         screen.until("[y/N] ")
         screen.process.send_signal(signal.SIGINT)
 
@@ -270,7 +221,7 @@ def test_very_many_jobs_go_through_when_agreed_to(project: Project) -> None:
     project.write("wanrun.toml", SETTINGS)
     spec = crowd(project)
     with project.emulator("--speed", "100000") as url:
-        with terminal(project, spec, "--base-url", url) as screen:
+        with terminal(project, spec, "--base-url", url, **KEY) as screen:
             screen.until("10001 jobs to submit may cost up to 221300.21 CNY. Submit? [y/N] ")
             assert project.statement(url)["tasks_made"] == 0
             screen.type("y\n")

@@ -185,11 +185,11 @@ def test_an_object_is_an_input(project: Project, server: OssServer) -> None:
 STAGING = "[staging.oss]\nregion = 'cn-hangzhou'\nbucket = 'results'\n"
 
 
-def local_clips(project: Project) -> str:
+def local_clips(project: Project, name: str = "batch.yaml") -> str:
     """Write a spec of two jobs on one local clip, and return its name."""
     (project.folder / "street.mp4").write_bytes((Path(__file__).parents[2] / "specs/media/street.mp4").read_bytes())
     jobs = "".join(f"  - {{id: {each}, prompt: {each}, media: [{{video: street.mp4}}]}}\n" for each in ("one", "two"))
-    return project.write("batch.yaml", f"version: 1\ndefaults: {{model: wan2.7-videoedit}}\njobs:\n{jobs}")
+    return project.write(name, f"version: 1\ndefaults: {{model: wan2.7-videoedit}}\njobs:\n{jobs}")
 
 
 @pytest.mark.slow
@@ -238,15 +238,16 @@ def test_a_bucket_that_cannot_be_used_stops_the_run_and_fails_no_job(project: Pr
     ],
 )
 def test_a_bad_table_is_said_before_anything_is_submitted(project: Project, table: str, message: str) -> None:
-    """With the file, and what to write instead."""
+    """By plan and doctor too, with the file, and what to write instead."""
     name = local_clips(project)
     project.write("wanrun.toml", table)
 
-    said = project.wanrun(name)
+    for args in ((name,), ("plan", name), ("doctor",)):
+        said = project.wanrun(*args)
 
-    assert said.exit_code == 2, said
-    assert "wanrun.toml: " in said.stderr
-    assert message in said.stderr
+        assert said.exit_code == 2, said
+        assert "wanrun.toml: " in said.all
+        assert message in said.all
 
 
 def test_with_the_emulator_nothing_is_staged(project: Project) -> None:
@@ -344,8 +345,12 @@ def test_with_the_emulator_nothing_is_sent(project: Project) -> None:
     assert said.exit_code == 0, said
 
 
-def test_without_the_extra_it_says_what_to_install(project: Project) -> None:
-    """In one line, before anything is paid."""
+@pytest.mark.parametrize("args", [("validate", "batch.yaml"), ("plan", "clips.yaml"), ("doctor",)])
+def test_without_the_extra_it_says_what_to_install(project: Project, args: tuple[str, ...]) -> None:
+    """In one line, before anything is paid, of a kind that a spec or `[staging]` uses."""
+    spec(project, "link_hours: 1", "one")
+    local_clips(project, "clips.yaml")
+    project.write("wanrun.toml", STAGING)
     program = """\
 import sys
 import importlib.util
@@ -355,12 +360,109 @@ from wanrun.cli import main
 main()
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, "validate", spec(project, "link_hours: 1", "one")],
+        [sys.executable, "-c", program, *args],
         capture_output=True,
         text=True,
         check=False,
     )
 
     assert done.returncode == 2
-    assert 'the sink oss sends with Alibaba Cloud\'s SDK: pip install "wanrun[oss]"' in done.stdout + done.stderr
+    assert 'with Alibaba Cloud\'s SDK: pip install "wanrun[oss]"' in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+# Keys
+
+
+@pytest.fixture
+def keyless(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Return a project on a machine that has a key for the service, and none for OSS."""
+    monkeypatch.setenv("HOME", str(project.folder))
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-test")
+    for name in ("OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET", "OSS_SESSION_TOKEN", "ALIBABA_CLOUD_CREDENTIALS_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    return project
+
+
+NOWHERE = ("--base-url", "http://127.0.0.1:9/api/v1")
+NO_KEY = "no access key for OSS: set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET, or make ~/.alibabacloud/"
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "words"),
+    [
+        ("", {}, NO_KEY),
+        ("", {"OSS_ACCESS_KEY_ID": "id"}, "go together, and OSS_ACCESS_KEY_SECRET is not set"),
+        (
+            "link_hours: 1",
+            {"OSS_ACCESS_KEY_ID": "id", "OSS_ACCESS_KEY_SECRET": "hidden", "OSS_SESSION_TOKEN": "t"},
+            "a temporary one: a link would hold its token",
+        ),
+        ("profile: work", {}, "make ~/.alibabacloud/credentials.ini with a profile [work]"),
+    ],
+    ids=["none", "half", "temporary, with links", "no profile"],
+)
+def test_a_sink_without_its_key_is_said_before_anything_is_paid(
+    keyless: Project, monkeypatch: pytest.MonkeyPatch, options: str, environ: dict[str, str], words: str
+) -> None:
+    """At its line, once for all jobs, by the run alone: looking at specs reads no key."""
+    name = spec(keyless, options, "one", "two")
+    for each, value in environ.items():
+        monkeypatch.setenv(each, value)
+
+    said = keyless.wanrun(name, *NOWHERE)
+
+    assert said.exit_code == 2, said
+    assert said.stderr.startswith("batch.yaml:4:17: sinks.bucket: ")
+    assert words in said.stderr
+    assert said.stderr.endswith("1 problem in batch.yaml; nothing was submitted\n")
+    assert "hidden" not in said.all
+    assert [keyless.wanrun(look, name).exit_code for look in ("validate", "plan")] == [0, 0]
+
+
+def test_a_source_without_its_key_is_said_before_anything_is_paid(
+    keyless: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one with a temporary key, whose links may end in the queue."""
+    source = "{oss: {region: cn-hangzhou, bucket: clips, key: street.mp4}}"
+    job = f"{{id: one, prompt: night, media: [{{video: {source}}}]}}"
+    name = keyless.write("batch.yaml", f"version: 1\ndefaults: {{model: wan2.7-videoedit}}\njobs: [{job}]\n")
+
+    without = keyless.wanrun(name, *NOWHERE)
+    for each in ("OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET", "OSS_SESSION_TOKEN"):
+        monkeypatch.setenv(each, "x")
+    temporary = keyless.wanrun(name, *NOWHERE)
+
+    assert (without.exit_code, temporary.exit_code) == (2, 2), without
+    assert f"batch.yaml:3:55: {NO_KEY}" in without.stderr
+    assert "is a temporary one: a link that it signs may end" in temporary.stderr
+
+
+def test_a_store_without_its_key_is_said_before_anything_is_paid(keyless: Project) -> None:
+    """By the run of a local clip and by doctor; a job on a link needs no store."""
+    keyless.write("wanrun.toml", f"{SETTINGS}{STAGING}")
+    local = keyless.wanrun(local_clips(keyless), *NOWHERE)
+    doctor = keyless.wanrun("doctor")
+
+    assert (local.exit_code, doctor.exit_code) == (2, 2), local
+    for said in (local.stderr, doctor.stdout):
+        assert f"wanrun.toml: staging.oss: {NO_KEY}" in " ".join(said.split())
+
+
+@pytest.mark.slow
+def test_what_needs_no_key_goes_on_without(project: Project, server: OssServer) -> None:
+    """Jobs of other kinds, and what is paid for already: its delivery says what it lacks, and is made up for."""
+    name = spec(project, f"endpoint: '{server.url}'", "one")
+    key = {"DASHSCOPE_API_KEY": "sk-test"}
+    with project.emulator("--speed", "100000") as url:
+        other = project.process(project.spec("other", name="other.yaml"), "--base-url", url, **key)
+        server.faults.append(Fault("PutObject", "refuse", times=99))
+        kept = project.process(name, "--base-url", url, **ENVIRON)
+        server.faults.clear()
+        without = project.process(name, "--base-url", url, **key)
+        done = project.process(name, "--base-url", url, **ENVIRON)
+        made = project.statement(url)["tasks_made"]
+
+    assert (other.exit_code, kept.exit_code, without.exit_code, done.exit_code) == (0, 3, 3, 0), without
+    assert NO_KEY in without.all
+    assert (made, list(server.objects)) == (2, ["batch/one.mp4"])

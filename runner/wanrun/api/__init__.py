@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         reclaim_ledger,
     )
     from wanrun.api.checkup import doctor
+    from wanrun.api.cleaning import Cleaning, Leftover, LeftoverSort, clean
     from wanrun.api.downloading import Downloaded, download
     from wanrun.api.emulating import emulate
     from wanrun.api.findings import Checkup, Finding, Verdict
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from wanrun.api.rescue_finds import Fate, RescuedTask, RescueReport
     from wanrun.api.rescuing import rescue
     from wanrun.api.running import run, run_async
-    from wanrun.api.standing import Decision, JobStanding, resolve, status
+    from wanrun.api.standing import Decision, JobStanding, SinkLink, resolve, status
     from wanrun.api.starting import Started, init
     from wanrun.api.stored import GivenBack, give_back_ledger, take_ledger
     from wanrun.batch import Batch
@@ -61,6 +62,7 @@ __all__ = [
     "Batch",
     "Cancellation",
     "Checkup",
+    "Cleaning",
     "Decision",
     "Downloaded",
     "EmulatorOptions",
@@ -75,6 +77,8 @@ __all__ = [
     "JobForecast",
     "JobOutcome",
     "JobStanding",
+    "Leftover",
+    "LeftoverSort",
     "ListedTask",
     "MissingResult",
     "Money",
@@ -88,6 +92,7 @@ __all__ = [
     "RescuedTask",
     "Selection",
     "Setup",
+    "SinkLink",
     "Spendings",
     "Spent",
     "Started",
@@ -99,6 +104,7 @@ __all__ = [
     "cancel",
     "cancel_task",
     "check_ledger",
+    "clean",
     "doctor",
     "download",
     "emulate",
@@ -144,6 +150,7 @@ _HOMES = {
         "reclaim_ledger",
     ),
     "wanrun.api.checkup": ("doctor",),
+    "wanrun.api.cleaning": ("Cleaning", "Leftover", "LeftoverSort", "clean"),
     "wanrun.api.downloading": ("Downloaded", "download"),
     "wanrun.api.emulating": ("emulate",),
     "wanrun.api.findings": ("Checkup", "Finding", "Verdict"),
@@ -153,7 +160,7 @@ _HOMES = {
     "wanrun.api.rescue_finds": ("Fate", "RescueReport", "RescuedTask"),
     "wanrun.api.rescuing": ("rescue",),
     "wanrun.api.running": ("run", "run_async"),
-    "wanrun.api.standing": ("Decision", "JobStanding", "resolve", "status"),
+    "wanrun.api.standing": ("Decision", "JobStanding", "SinkLink", "resolve", "status"),
     "wanrun.api.starting": ("Started", "init"),
     "wanrun.api.stored": ("GivenBack", "give_back_ledger", "take_ledger"),
     "wanrun.batch": ("Batch",),

@@ -18,8 +18,10 @@ from wanrun.errors import LedgerError, PluginError, SettingsError, WanrunError
 from wanrun.ledger import Ledger
 from wanrun.ledger.store import account_words
 from wanrun.project import Setup, open_project
+from wanrun.ready import check_stage
 from wanrun.registry import InstalledPlugin, installed_plugins, load_catalog
 from wanrun.settings import FILE_NAME, STATE_FOLDER, load_settings
+from wanrun.stages import stage_of
 from wanrun.types import State
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def doctor(setup: Setup | None = None, *, provider: str | None = None) -> Checku
         return Checkup((*found, *map(_plugin, installed_plugins()), problem("settings", str(exc))))
     plugins = installed_plugins(allow.plugins, setup.without_plugins)
     found += map(_plugin, plugins)
-    found += [_root(project), _settings(project), *_allowed(allow, plugins)]
+    found += [_root(project), _settings(project), *_allowed(allow, plugins), *_staging(project)]
     findings, account = _ledger(project)
     found += [*findings, *_ledger_store(project)]
     for name in _providers(project, provider):
@@ -129,6 +131,20 @@ def _allowed(allow: Allow, plugins: Sequence[InstalledPlugin]) -> Iterator[Findi
     kinds = [kind for each in plugins for kind in (*each.sources, *each.sinks)]
     yield from _nobodys("plugins", allow.plugins, names, "are not installed")
     yield from _nobodys("kinds", allow.kinds, kinds, "no allowed plugin offers")
+
+
+def _staging(project: Project) -> list[Finding]:
+    """Say where local files go, if that is a store of one's own, and what is wrong with it."""
+    table = project.settings.staging
+    if table is None:
+        return []
+    try:
+        check_stage(project)
+        stage = stage_of(project)
+    except WanrunError as exc:
+        return [problem("staging", str(exc), exit_code=exc.exit_code, kind=table.kind)]
+    where = f"a store of one's own, [staging.{table.kind}]" if stage else "the emulator's own store"
+    return [fine("staging", f"local files go through {where}", kind=table.kind)]
 
 
 def _nobodys(what: str, given: Sequence[str] | None, known: Sequence[str], why: str) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from wanrun.ledger import Ledger
 from wanrun.planfile import promise_of, write_plan
 from wanrun.project import Setup, open_project
 from wanrun.selection import Selection, select
+from wanrun.stages import stage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,10 +69,11 @@ def forecast(
     """
     project = open_project(setup or Setup())
     selection, most = selection or Selection(), parsed_cap(max_cost)
+    stage_of(project)  # what is wrong with it would stop the run
     with _uncollected():
         batch = load_batch([Path(path) for path in paths], project)
         identified = identify_batch(batch, project)
-        with _ledger_of(project) as ledger:
+        with ledger_of(project) as ledger:
             entries = ledger.entries()
             whole = plan_batch(batch, identified, entries, project, retry_failed=retry_failed)
             chosen = with_chains(select(whole, selection), artifacts=project.artifacts, now=time.time())
@@ -84,7 +86,7 @@ def forecast(
     return found
 
 
-def _ledger_of(project: Project) -> Ledger:
+def ledger_of(project: Project) -> Ledger:
     """Open the project's ledger, or one without entries that is nowhere, so that none is made by looking."""
     if project.ledger_path.is_file():
         return Ledger.open(project.ledger_path, now=time.time)
@@ -93,7 +95,7 @@ def _ledger_of(project: Project) -> Ledger:
 
 def entries_of(project: Project) -> list[Entry]:
     """Return the entries of the project's ledger; none where there is no ledger yet."""
-    with _ledger_of(project) as ledger:
+    with ledger_of(project) as ledger:
         return ledger.entries()
 
 

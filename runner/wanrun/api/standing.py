@@ -6,9 +6,10 @@ import re
 import time
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from wanrun.api.looking import entries_of
+from wanrun.api.looking import ledger_of
 from wanrun.chained import by_ledger
 from wanrun.errors import LedgerError, SettingsError
 from wanrun.ledger import AttemptState, Ledger, LedgerLock
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from wanrun.ledger import Entry
-    from wanrun.types import JSON
+    from wanrun.types import JSON, Link
+
+    Links = Mapping[tuple[int, str, str], Link]  # by entry, checksum and destination, as the ledger gives them
 
 
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # it becomes part of an address
 
 
+NO_LINKS: Links = MappingProxyType({})
 RESOLVABLE = (State.HELD, State.UNSURE, State.LOST)
 UNSETTLED = (*RESOLVABLE, State.IN_FLIGHT)
 
@@ -49,6 +53,20 @@ _RISKS = {
 
 
 @dataclass(frozen=True, slots=True)
+class SinkLink:
+    """A link by which whoever has it can read what a sink was given."""
+
+    sink: str
+    place: str
+    link: Link
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has expired."""
+        return self.link.until is not None and self.link.until <= time.time()
+
+
+@dataclass(frozen=True, slots=True)
 class JobStanding:
     """How one job stands by the ledger."""
 
@@ -60,30 +78,37 @@ class JobStanding:
     places: tuple[str, ...]
     gone_at: float | None = None  #: epoch seconds after which a result in flight can no longer be had
     evidence: Mapping[str, JSON] | None = None  #: of a held or unsure job: what reconciling has found so far
+    links: tuple[SinkLink, ...] = ()  #: to what was delivered, if they were asked for
     risk: str = ""  #: of a decision just made: what it may cost; empty where it risks nothing
 
 
-def status(setup: Setup | None = None, patterns: Sequence[str] = ()) -> list[JobStanding]:
+def status(setup: Setup | None = None, patterns: Sequence[str] = (), *, links: bool = False) -> list[JobStanding]:
     """Return how every job of the ledger stands, or those that a pattern matches, in the order they were entered.
 
     A job that has changed has several versions: the one that was asked for last is listed, and with it every other
     that is held, lost or in flight, since money may hang on it. A pattern is matched against `spec/job`, one without
-    `/` against the job's id. Raises `LedgerError`, and `SettingsError` for a pattern that is no job's.
+    `/` against the job's id. `links` asks for the links that sinks have given to what was delivered: whoever sees one
+    can read the file. Raises `LedgerError`, and `SettingsError` for a pattern that is no job's.
     """
     project = open_project(setup or Setup())
     if patterns and not project.ledger_path.is_file():
         raise SettingsError(f"there is no ledger at {project.ledger_path}; nothing to show")
-    entries = entries_of(project)
+    with ledger_of(project) as ledger:
+        entries, known = ledger.entries(), ledger.links() if links else {}
     check_patterns(entries, patterns)
-    return standings(entries, patterns)
+    return standings(entries, patterns, known)
 
 
-def standings(entries: Sequence[Entry], patterns: Sequence[str] = ()) -> list[JobStanding]:
+def standings(
+    entries: Sequence[Entry],
+    patterns: Sequence[str] = (),
+    links: Links = NO_LINKS,
+) -> list[JobStanding]:
     """Return how the jobs of these entries stand, as `status` lists them."""
     current = latest(entries)
     chained = by_ledger(current)
     return [
-        _in_chain(standing_of(entry), chained) if entry is current[entry.address] else standing_of(entry)
+        _in_chain(standing_of(entry, links), chained) if entry is current[entry.address] else standing_of(entry, links)
         for entry in entries
         if matches(entry, patterns) and (entry is current[entry.address] or standing(entry, None)[0] in UNSETTLED)
     ]
@@ -107,7 +132,7 @@ def check_patterns(entries: Sequence[Entry], patterns: Sequence[str]) -> None:
             raise SettingsError(f'no job in the ledger matches "{pattern}"; wanrun status lists them')
 
 
-def standing_of(entry: Entry) -> JobStanding:
+def standing_of(entry: Entry, links: Links = NO_LINKS) -> JobStanding:
     """Return how one entry stands."""
     state, _, why = standing(entry, None)
     attempt = entry.attempt
@@ -120,6 +145,11 @@ def standing_of(entry: Entry) -> JobStanding:
         places=tuple(row.place for row in entry.deliveries if row.state == "delivered"),
         gone_at=attempt.gone_at if attempt else None,
         evidence=attempt.evidence if attempt and state in (State.HELD, State.UNSURE) else None,
+        links=tuple(
+            SinkLink(row.sink, row.place, link)
+            for row in entry.deliveries
+            if (link := links.get((entry.id, row.artifact_sha256, row.options_digest))) is not None
+        ),
     )
 
 

@@ -36,6 +36,7 @@ COMMANDS = {
     "cancel": ("wanrun.cli.account:cancel", "Cancel jobs whose tasks still wait at the service."),
     "doctor": ("wanrun.cli.about:doctor", "Look at settings, ledger, key and plugins, and say what to do."),
     "ledger": ("wanrun.cli.ledger:ledger", "Copy the ledger, carry it elsewhere, check it, or rebuild it."),
+    "clean": ("wanrun.cli.clean:clean", "Remove what nobody needs any more, here and in one's bucket."),
     "plugins": ("wanrun.cli.about:plugins", "Show the installed plugins, and the options of each kind."),
     "new-plugin": ("wanrun.cli.new_plugin:new_plugin", "Write the package of a plugin of your own, with its tests."),
     "schema": ("wanrun.cli.about:schema", "Print the JSON Schema of specs, for editors."),

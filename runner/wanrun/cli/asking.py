@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
 import trio
 
 from wanrun.text import printable
-
-if TYPE_CHECKING:
-    from wanrun import api
 
 
 def is_terminal() -> bool:
@@ -19,10 +15,10 @@ def is_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
-async def ask(question: api.Question) -> bool:
+async def ask(question: object, do: str = "Submit") -> bool:
     """Ask until the answer is a yes or a no; no answer at all is a no."""
     while True:
-        click.echo(f"{printable(str(question))}. Submit? [y/N] ", err=True, nl=False)
+        click.echo(f"{printable(str(question))}. {do}? [y/N] ", err=True, nl=False)
         try:
             await trio.lowlevel.wait_readable(sys.stdin.fileno())  # a line; a thread that reads could not be cancelled
         except trio.Cancelled:
@@ -37,6 +33,6 @@ async def ask(question: api.Question) -> bool:
             return False
 
 
-async def agree(_question: api.Question) -> bool:
+async def agree(_question: object) -> bool:
     """Say yes: the person has done so with `--yes`."""
     return True

@@ -24,18 +24,21 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("jobs", nargs=-1, metavar="[JOBS]...")
+@click.option("--links", is_flag=True, help="Show the links that sinks have given; whoever has one can read the file.")
 @setup_options
 @emulator_flag
 @format_option
-def status(jobs: tuple[str, ...], form: str, **options: Any) -> int:
+def status(jobs: tuple[str, ...], links: bool, form: str, **options: Any) -> int:
     """Show how every job of the ledger stands, or those that match JOBS (spec/job or job; * and ? match).
 
     Reads the ledger only; a run may be under way.
     """
     setup = make_setup(options)
-    standings = api.status(setup, jobs)
+    standings = api.status(setup, jobs, links=links)
     if form == "json":
-        say_json({"jobs": [_json(job) for job in standings], **_money_json(setup)})
+        say_json(
+            {"jobs": [_json(job) | (_links_json(job) if links else {}) for job in standings], **_money_json(setup)}
+        )
         return 0
     if not standings:
         ledger = open_project(setup).ledger_path
@@ -74,7 +77,32 @@ def _note(job: api.JobStanding) -> str:
 def _below(job: api.JobStanding, setup: api.Setup) -> list[str]:
     """Return what stands below a job's line: the tasks that it may have, and what a person can do."""
     words = advice(job.address, job.state, setup)
-    return [*_evidence(job), *([words] if words else [])]
+    return [*_evidence(job), *_links(job), *([words] if words else [])]
+
+
+def _links(job: api.JobStanding) -> list[str]:
+    """Return the links that were asked for, a line each."""
+    return [
+        f"{each.sink}: the link has expired, {local_time(each.link.until)}"
+        if each.is_over
+        else f"{each.sink}: {each.link.url}" + (f" until {local_time(each.link.until)}" if each.link.until else "")
+        for each in job.links
+    ]
+
+
+def _links_json(job: api.JobStanding) -> dict[str, Any]:
+    return {
+        "links": [
+            {
+                "sink": each.sink,
+                "place": each.place,
+                "url": None if each.is_over else each.link.url,
+                "until": each.link.until,
+                "expired": each.is_over,
+            }
+            for each in job.links
+        ]
+    }
 
 
 def _evidence(job: api.JobStanding) -> list[str]:

@@ -11,6 +11,7 @@ import trio
 from wanrun.errors import ExitCode, SinkConflict, SinkError, WanrunError
 from wanrun.events import EventName
 from wanrun.ledger import DeliveryRow
+from wanrun.ledger.deliveries import facts_of
 from wanrun.plan import is_delivered
 from wanrun.rehearsal import Rehearsal
 from wanrun.types import Delivery
@@ -132,7 +133,7 @@ async def _try(work: Work, delivery: Delivery) -> Receipt:
         tries += 1
         try:
             receipt = await sink.deliver(_with_secrets(delivery, work), _Context(work.world))
-            json.dumps({"place": receipt.place, **receipt.details}).encode()  # it has to be recorded
+            json.dumps({"place": receipt.place, **facts_of(receipt)}).encode()  # it has to be recorded
             return receipt
         except SinkConflict:
             raise

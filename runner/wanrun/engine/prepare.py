@@ -42,6 +42,7 @@ class Prepared:
     job: OpenJob
     urls: tuple[str, ...]
     input_seconds: float | None = None  #: of its local video, where that is known and counts as a whole
+    staged: tuple[str, ...] = ()  #: keys of the contents in a store of one's own that the URLs lead to
 
 
 class Preparer:
@@ -52,10 +53,12 @@ class Preparer:
         self._uploads: dict[tuple[str, str, str], trio.Lock] = {}
         self._links: dict[str, MediaUrl] = {}  # to what is staged
         self.fitter = Fitter(work)
+        self._staged_for: dict[int, dict[str, None]] = {}  # keys of what was staged for an entry
 
     async def prepare(self, job: OpenJob) -> Prepared:
         """Return the job with its URLs; raises `SourceError` for what only concerns it, `ServiceError` as it comes."""
         assert job.planned is not None
+        self._staged_for[job.entry] = {}
         media_refs, urls = job.planned.job.media, []
         inline_bytes_left = INLINE_BYTES - sum(len(data_url(ref)) for ref in media_refs)  # which cannot be uploaded
         for ref, identity in zip(media_refs, job.planned.identities, strict=True):
@@ -70,7 +73,8 @@ class Preparer:
                 self._work.digests.forget(ref)  # the next run looks at the bytes themselves
                 raise
             urls.append(media.url)
-        return Prepared(priced(job, self._work), tuple(urls), await input_seconds(job, self._work))
+        seconds, staged = await input_seconds(job, self._work), tuple(self._staged_for.pop(job.entry))
+        return Prepared(priced(job, self._work), tuple(urls), seconds, staged)
 
     async def _prepare_one(self, job: OpenJob, ref: MediaRef, ctx: _Context) -> MediaUrl:
         if upstream_of(ref) is not None:
@@ -86,6 +90,8 @@ class Preparer:
 
     async def upload(self, job: OpenJob, path: Path, ctx: _Context, *, key: str, mime: str) -> MediaUrl:
         """Return the upload of these bytes, made now unless this or an earlier run has a good one."""
+        if self._work.stage is not None:
+            self._staged_for[job.entry][key] = None
         ledger, lane = self._work.ledger, self._work.lanes[job.provider]
         if (stage := self._work.stage) is not None:
             return await self._staged(stage, lane, path, ctx, key=key, mime=mime)

@@ -5,6 +5,7 @@
     command   the same as a command line of ffmpeg
     advice    what a person can do about a file that does not fit
     shelf     what was made, kept below `.wanrun/fitted`; starts the process that makes it
+    emptying  what is on the shelf, to be taken away by `wanrun clean`
     child     that process: the one place, besides the emulator, where foreign bytes meet a decoder
 
 Without `child` and what it imports, nothing here needs PyAV or decodes anything.
@@ -15,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wanrun.fitting.command import ffmpeg_line
+from wanrun.fitting.emptying import made_in, relied_on, unused
 from wanrun.fitting.recipe import TRIM, Recipe, Unfit, recipe_for, trim_of
 from wanrun.fitting.shelf import FOLDER_NAME, GivenUp, Shelf, require_media
 
@@ -31,9 +33,12 @@ __all__ = [
     "Unfit",
     "ffmpeg_line",
     "fitting_of",
+    "made_in",
     "recipe_for",
+    "relied_on",
     "require_media",
     "trim_of",
+    "unused",
 ]
 
 

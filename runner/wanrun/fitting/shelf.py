@@ -42,7 +42,7 @@ DEADLINE_SECONDS = 900.0  #: ten seconds of the largest pictures take some minut
 LOOK_SECONDS = 0.2  #: between two looks whether the process is to be given up
 WORDS_CHARACTERS = 300  #: of what the process says went wrong
 _PART = ".part"
-_LEFT = re.compile(rf"[0-9a-f]{{16}}-[0-9a-f]{{8}}{re.escape(_PART)}")  #: what a run names what it is just making
+LEFT = re.compile(rf"[0-9a-f]{{16}}-[0-9a-f]{{8}}{re.escape(_PART)}")  #: what a run names what it is just making
 
 #: What the process gets of our environment: how to find Python and its libraries, and where temporary files go.
 _PYTHON = ("PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
@@ -129,7 +129,7 @@ class Shelf:
         """Remove what killed runs left behind; what is being made beside this one is younger."""
         for left in self._folder.glob(f"*{_PART}"):
             with suppress(OSError):
-                if _LEFT.fullmatch(left.name) and time.time() - left.lstat().st_mtime > 2 * self._deadline_seconds:
+                if LEFT.fullmatch(left.name) and time.time() - left.lstat().st_mtime > 2 * self._deadline_seconds:
                     left.unlink()
 
     def _make(self, path: Path, part: Path, recipe: Recipe, is_given_up: Callable[[], bool]) -> str:

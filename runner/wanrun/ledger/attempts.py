@@ -35,8 +35,9 @@ class Attempts(Entries):
     ) -> int:
         """Record, before a POST leaves, that it will; a try surely made in vain before counts as the same attempt.
 
-        `asked` is what a task of the account's list can later be compared with, `skew_seconds` the service's clock
-        minus ours, if known. `replaces` is the entry's good attempt, if a person wants another.
+        `asked` is what a task of the account's list can later be compared with, and, as `staged`, the keys of what it
+        reads in a store of one's own. `skew_seconds` is the service's clock minus ours, if known. `replaces` is the
+        entry's good attempt, if a person wants another.
 
         Raises `LedgerError` when the entry has an attempt that is, or may be, a paid task.
         """

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from wanrun.ledger.database import Database
 from wanrun.redaction import redacted, redacted_json
-from wanrun.types import MediaUrl
+from wanrun.types import Link, MediaUrl
 
 if TYPE_CHECKING:
     from wanrun.ledger.rows import DeliveryRow
-    from wanrun.types import Receipt
+    from wanrun.types import JSON, Receipt
 
+LINK, LINK_UNTIL = "link", "link_until"  #: of what is kept of a receipt
 UPLOAD_SPARE_SECONDS = 12 * 3600  #: an upload with less of its 48 hours left is not used again
 
 
@@ -31,7 +32,7 @@ class Deliveries(Database):
         """Record a sink's receipt; what other artifact was delivered to that place before has lapsed."""
         with self.transaction():
             self._write(_LAPSE, **_key_of(row))
-            self._deliver(row, json.dumps(redacted_json({"bytes": receipt.bytes, **receipt.details})))
+            self._deliver(row, json.dumps(redacted_json(facts_of(receipt))))
 
     def gives_way(self, row: DeliveryRow) -> None:
         """Record, before a sink may replace what is at a place, that its receipts hold no more.
@@ -65,6 +66,13 @@ class Deliveries(Database):
         rows = self._read(_DELIVERED_TO, place=place, address=address)
         return frozenset(row["artifact_sha256"] for row in rows)
 
+    def links(self) -> dict[tuple[int, str, str], Link]:
+        """Return the links to what was delivered, by entry, checksum and digest of the destination's options.
+
+        For a person who asks for them, and for nothing else.
+        """
+        return {(entry, sha256, digest): Link(url, until) for entry, sha256, digest, url, until in self._read(_LINKS)}
+
     # Uploads
 
     def upload(self, key: str, *, provider: str, model: str) -> MediaUrl | None:
@@ -92,6 +100,12 @@ class Deliveries(Database):
         )
 
 
+def facts_of(receipt: Receipt) -> dict[str, JSON]:
+    """Return what is kept of a receipt, as JSON; `LINK` and `LINK_UNTIL` of it go nowhere else."""
+    link = {} if receipt.link is None else {LINK: receipt.link.url, LINK_UNTIL: receipt.link.until}
+    return {"bytes": receipt.bytes, **receipt.details, **link}
+
+
 def _key_of(row: DeliveryRow) -> dict[str, object]:
     return {"place": row.place, "entry": row.entry, "sha256": row.artifact_sha256}
 
@@ -101,6 +115,11 @@ _DELIVERED_TO = (
     " WHERE place = :place AND state IN ('delivered', 'lapsed') AND :address IN (deliveries.address, entries.address)"
     " UNION SELECT artifact_sha256 FROM attempts JOIN entries ON entries.id = attempts.entry"
     " WHERE artifact_sha256 IS NOT NULL AND :address IN (entries.address, entries.moved_from)"
+)
+_LINKS = (
+    "SELECT entry, artifact_sha256, options_digest, json_extract(receipt, '$.link'),"
+    " json_extract(receipt, '$.link_until') FROM deliveries"
+    " WHERE state = 'delivered' AND json_type(receipt, '$.link') = 'text'"
 )
 _OTHERS_AT = "place = :place AND state = 'delivered' AND (entry <> :entry OR artifact_sha256 <> :sha256)"
 _ARE_OTHERS_AT = f"SELECT 1 FROM deliveries WHERE {_OTHERS_AT}"  # noqa: S608  # constant

@@ -71,6 +71,7 @@ def _read_all(ledger: Ledger) -> None:
         _ = unsure.broken_at
     ledger.jobs_asked_for(entry.id for entry in entries)
     ledger.claimed()
+    ledger.referred_to()
     ledger.spent()
     _ = ledger.account
 

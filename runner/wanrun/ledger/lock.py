@@ -91,3 +91,12 @@ def hold(descriptor: int) -> None:
     except ImportError:  # Windows: without the hardening
         return
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def share(descriptor: int) -> None:
+    """Keep others from holding an open file alone, until it is closed; waits for one that does. Blocking."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: without the hardening
+        return
+    fcntl.flock(descriptor, fcntl.LOCK_SH)

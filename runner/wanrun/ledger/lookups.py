@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from wanrun.ledger.database import Database
-from wanrun.ledger.rows import ATTEMPT_COLUMNS, attempt_from, unsure_from
+from wanrun.ledger.rows import ATTEMPT_COLUMNS, UNFINISHED, attempt_from, unsure_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,6 +42,18 @@ class Lookups(Database):
         rows = self._read(_ASKED, entries=json.dumps(sorted(entries)))
         asked = {row["entry"]: json.loads(row["asked"]).get("job") for row in rows}
         return {entry: job for entry, job in asked.items() if isinstance(job, dict)}
+
+    def referred_to(self) -> dict[str, frozenset[str] | None]:
+        """Return what tasks that may be under way read in a store of one's own, as keys, by the address of their job.
+
+        None where that is not known: an older wanrun made the attempt, or a person gave the job its task.
+        """
+        found: dict[str, frozenset[str] | None] = {}
+        for row in self._read(_UNFINISHED, states=json.dumps(UNFINISHED)):
+            keys = json.loads(row["asked"] or "{}").get("staged")
+            before = found.get(row["address"], frozenset())
+            found[row["address"]] = None if keys is None or before is None else before | frozenset(map(str, keys))
+        return found
 
     def service_faults(self, entry: int) -> int:
         """Return how many attempts of an entry failed in a way that called for another one."""
@@ -98,6 +110,10 @@ class Lookups(Database):
 _ASKED = (
     "SELECT entry, asked FROM attempts WHERE asked IS NOT NULL AND entry IN (SELECT value FROM json_each(:entries))"
     " ORDER BY id"
+)
+_UNFINISHED = (
+    "SELECT address, asked FROM attempts JOIN entries ON entries.id = attempts.entry"
+    " WHERE state IN (SELECT value FROM json_each(:states)) ORDER BY attempts.id"
 )
 _ARTIFACTS = (
     "SELECT task_id, artifact_sha256, artifact_bytes, artifact_suffix FROM attempts"

@@ -7,8 +7,9 @@
     {"rows": 120, "sha256": "..."}
 
 Whole rows of every table travel, so an attempt in the air, unsure or held is one on the other side. Artifacts do not:
-they are files. Text rather than a database, so that a store that keeps versions keeps little more than what changed,
-and that a reader makes the tables itself and no foreign schema is ever opened.
+they are files; nor do links to what was delivered, since such a file may come to lie where anybody reads it. Text
+rather than a database, so that a store that keeps versions keeps little more than what changed, and that a reader makes
+the tables itself and no foreign schema is ever opened.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from wanrun.errors import SettingsError
 from wanrun.ledger.backup import faults_in
 from wanrun.ledger.database import sqlite_errors
+from wanrun.ledger.deliveries import LINK, LINK_UNTIL
 from wanrun.ledger.intact import check_rows
 from wanrun.ledger.lending import CLAIM_KEY, KEY, OWN_KEYS, Claim, Lent, claim_by, lent_by, lent_from
 from wanrun.ledger.sql import MIGRATIONS
@@ -41,6 +43,11 @@ GZIP_MAGIC = b"\x1f\x8b"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 #: What is of no use elsewhere: an upload whose time is over.
 _LEFT_OUT = {"uploads": "expires_at <= :now"}
+#: Columns that travel in part, as SQL: receipts without their links.
+_IN_PART = {
+    ("deliveries", "receipt"): f"CASE WHEN json_valid(receipt) AND json_type(receipt, '$.{LINK}') IS NOT NULL"
+    f" THEN json_remove(receipt, '$.{LINK}', '$.{LINK_UNTIL}') ELSE receipt END"
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +152,8 @@ def _rows_of(tables: sqlite3.Connection, now: float, lent: Lent | None) -> Itera
         columns, keys = _columns(tables, table)
         yield _line({"table": table, "columns": columns})
         left_out = f"WHERE NOT ({_LEFT_OUT[table]})" if table in _LEFT_OUT else ""
-        statement = f"SELECT {', '.join(columns)} FROM {table} {left_out} ORDER BY {', '.join(keys)}"  # noqa: S608
+        values = ", ".join(_IN_PART.get((table, column), column) for column in columns)
+        statement = f"SELECT {values} FROM {table} {left_out} ORDER BY {', '.join(keys)}"  # noqa: S608  # our names
         for row in tables.execute(statement, {"now": now} if left_out else {}):
             if table != "meta" or row[0] not in OWN_KEYS:
                 yield _line(list(row))

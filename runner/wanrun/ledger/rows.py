@@ -42,6 +42,8 @@ FLYING = (AttemptState.IN_FLIGHT, AttemptState.SUCCEEDED)
 GOOD = (AttemptState.SUCCEEDED, AttemptState.FETCHED)
 #: Nothing was billed, or a person has set it aside: another one may follow.
 FREE = (AttemptState.WITHDRAWN, AttemptState.REFUSED, AttemptState.FAILED, AttemptState.DISMISSED)
+#: A task of it may be under way, or may have been made: what it was given to read has to stay.
+UNFINISHED = (AttemptState.INTENDED, AttemptState.UNSURE, AttemptState.HELD, AttemptState.UNDECIDED, *FLYING)
 RESULT_LIFE_SECONDS = 24 * 3600  #: for which the service tells of a task
 
 

@@ -259,7 +259,8 @@ class SinkConformance(KindConformance):
         """Not in a place, a receipt, an error or the sink's own `repr`; these are printed, recorded and sent on."""
         sink, delivery = new_sink(bench), bench.delivery(options, artifact)
         texts = {"its place": sink.place(delivery.sink, delivery.job)}
-        texts["its receipt"] = repr(deliver(bench, delivery, sink))
+        receipt = deliver(bench, delivery, sink)
+        texts |= {"its receipt": repr(receipt), "its link": receipt.link.url if receipt.link else ""}
         texts["its repr"] = repr(getattr(sink, "_made", sink))
         texts["a conflict"] = _text(failed(bench, bench.delivery(options, other_artifact), sink))
         gone = replace(artifact, path=artifact.path.with_name("gone"))
