@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wanrun.types import JSON, Delivery, Identity, Job, MediaRef, MediaUrl, Receipt, SinkRef
 
 PROJECT = "wanrun"
+CALL_SECONDS = 600.0  #: that one call of what a plugin offers may take, unless its kind says otherwise
 API_VERSION = 1  #: a hook or protocol changes only after one release that warns
 
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -110,6 +111,7 @@ class SourceKind:
         False  #: `identify` goes by the options and the bytes that `locate` names alone: kept while both stay
     )
     staging: Mapping[str, JSON] | None = None  #: JSON Schema of `[staging.KIND]` in `wanrun.toml`, if it can `stage`
+    seconds: float = CALL_SECONDS  #: that one `prepare` or `stage` may take, without what the core does for it
     remote: bool = False  #: `prepare` asks others, or needs secrets: with `--emulator` a link to nowhere stands in
 
 
@@ -192,6 +194,7 @@ class SinkKind:
     options: Mapping[str, JSON]  #: JSON Schema (2020-12) of the options, an object schema
     build: Callable[[], Sink | Notifier]  #: called when a spec uses the kind; import heavy things here
     short: str | None = None  #: the option that a bare string stands for
+    seconds: float = CALL_SECONDS  #: that one `deliver` may take
     local: bool = False  #: writes files of this machine only and honours `SinkRef.sandbox`, so `--emulator` may use it
 
 

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import trio
 
+from wanrun.engine.calls import CallContext, CallTime, Overdue
 from wanrun.errors import ExitCode, SinkConflict, SinkError, WanrunError
 from wanrun.events import EventName
+from wanrun.guards import GuardedSink
 from wanrun.ledger import DeliveryRow
 from wanrun.plan import is_delivered
 from wanrun.rehearsal import Rehearsal
 from wanrun.types import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from wanrun.engine.work import OpenJob, Work
-    from wanrun.engine.world import World
+    from wanrun.hookspecs import Sink
     from wanrun.ledger import Attempt
     from wanrun.plan import Destination, PlannedJob
     from wanrun.types import Receipt
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 TRIES = 3
 FIRST_PAUSE_SECONDS = 1.0
@@ -36,16 +33,6 @@ class _Gone(SinkError):
     """There is nothing to deliver any more, until a person puts it back."""
 
     exit_code = ExitCode.ATTENTION
-
-
-@dataclass(frozen=True, slots=True)
-class _Context:
-    """What a sink is lent while it delivers: `hookspecs.DeliverContext`."""
-
-    world: World
-
-    async def to_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self.world.to_thread(function, *args, **kwargs)
 
 
 async def deliver_artifacts(work: Work) -> None:
@@ -131,7 +118,7 @@ async def _try(work: Work, delivery: Delivery) -> Receipt:
     while True:
         tries += 1
         try:
-            receipt = await sink.deliver(_with_secrets(delivery, work), _Context(work.world))
+            receipt = await _call(work, sink, _with_secrets(delivery, work))
             json.dumps({"place": receipt.place, **receipt.details}).encode()  # it has to be recorded
             return receipt
         except SinkConflict:
@@ -139,8 +126,19 @@ async def _try(work: Work, delivery: Delivery) -> Receipt:
         except SinkError:
             if tries == TRIES:
                 raise
+        except Overdue as exc:
+            if exc.is_left or tries == TRIES:
+                raise SinkError(str(exc)) from exc
         except WanrunError as exc:  # a plugin's bug, as its guard words it: this delivery's failure, not the run's
             raise SinkError(str(exc)) from exc
         except (TypeError, ValueError) as exc:
             raise SinkError(f"the sink {delivery.sink.kind} gave a receipt that cannot be recorded: {exc}") from exc
         await trio.sleep(FIRST_PAUSE_SECONDS * 2 ** (tries - 1) * work.world.random.uniform(0.5, 1.0))
+
+
+async def _call(work: Work, sink: Sink, delivery: Delivery) -> Receipt:
+    context = CallContext(work.world)
+    if not isinstance(sink, GuardedSink):
+        return await sink.deliver(delivery, context)  # a rehearsal
+    time = CallTime(work.catalog.sinks[delivery.sink.kind].seconds)
+    return await work.calls.make(sink, "deliver", lambda: sink.deliver(delivery, context), time)

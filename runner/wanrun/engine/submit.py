@@ -14,6 +14,7 @@ import trio
 from wanrun.changes import facts_of_job
 from wanrun.client import create_body, failed_task_verdict
 from wanrun.engine.again import is_due_again, make_again
+from wanrun.engine.apart import lending
 from wanrun.engine.evidence import asked_of
 from wanrun.engine.patience import Patience
 from wanrun.engine.prepare import Prepared, Preparer
@@ -63,8 +64,9 @@ class _Slot:
 
 
 async def _prepare_jobs(work: Work, sender: trio.MemorySendChannel[_Slot], places: trio.CapacityLimiter) -> None:
-    preparer, at_once = Preparer(work), trio.CapacityLimiter(PREPARATIONS_AT_ONCE)
-    async with sender, trio.open_nursery() as nursery:
+    at_once = trio.CapacityLimiter(PREPARATIONS_AT_ONCE)
+    async with sender, lending() as home, trio.open_nursery() as nursery:
+        preparer = Preparer(work, home)
         async for job in work.prepare_queue:
             if work.budget.is_spent_for(job):
                 work.budget.turn_away(work, job)
