@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -57,6 +58,7 @@ def checked_source(name: object, kind: object, origin: Origin) -> SourceKind:
     if not isinstance(kind, SourceKind):
         raise origin.error(f"{label} is {kind!r:.60}; offer a wanrun.SourceKind")
     _check_options(kind, label, origin)
+    _check_seconds(kind, label, origin)
     return replace(kind, build=partial(_build_source, kind.build, label, origin))
 
 
@@ -66,6 +68,7 @@ def checked_sink(name: object, kind: object, origin: Origin) -> SinkKind:
     if not isinstance(kind, SinkKind):
         raise origin.error(f"{label} is {kind!r:.60}; offer a wanrun.SinkKind")
     _check_options(kind, label, origin)
+    _check_seconds(kind, label, origin)
     return replace(kind, build=partial(_build_sink, kind.build, label, origin))
 
 
@@ -129,6 +132,11 @@ def _check_options(kind: SourceKind | SinkKind, label: str, origin: Origin) -> N
             raise origin.error(f'the option "{name}" of {label} has no description')
     if kind.short is not None and kind.short not in properties:
         raise origin.error(f'{label} has the short form "{kind.short}", which is not one of its options')
+
+
+def _check_seconds(kind: SourceKind | SinkKind, label: str, origin: Origin) -> None:
+    if not isinstance(kind.seconds, int | float) or not 0 < kind.seconds < math.inf:
+        raise origin.error(f"{label} has seconds={kind.seconds!r:.20}; give what one call may take, more than 0")
 
 
 def _write_only(schema: object, *, within: bool) -> Iterator[Mapping[str, JSON]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from wanrun.plan import Destination, PlannedJob
     from wanrun.types import Receipt
 
+    _Places = defaultdict[str, trio.CapacityLimiter]  # by the kind of sink
+
+JOBS_AT_ONCE = 32  #: whose deliveries are under way, or wait for a place at their kind of sink
+DELIVERIES_AT_ONCE = 4  #: to one kind of sink
 TRIES = 3
 FIRST_PAUSE_SECONDS = 1.0
 _NO_FILE = "put the file back from where it was delivered before, or pay for another take with --again"
@@ -36,25 +41,44 @@ class _Gone(SinkError):
 
 
 async def deliver_artifacts(work: Work) -> None:
-    """Deliver, job after job, until this run has nothing open; several of these run side by side."""
+    """Deliver until this run has nothing open; to each kind of sink a few at once, so that none waits for another."""
+    places: _Places = defaultdict(lambda: trio.CapacityLimiter(DELIVERIES_AT_ONCE))
+    async with trio.open_nursery() as nursery:
+        for _ in range(JOBS_AT_ONCE):
+            nursery.start_soon(_deliver_jobs, work, places)
+
+
+async def _deliver_jobs(work: Work, places: _Places) -> None:
     async for job in work.deliver_queue:
         assert job.planned is not None
         entry = work.ledger.entry(job.entry)
         assert entry.attempt is not None
         missing = [goal for goal in job.planned.destinations if not is_delivered(entry, goal)]
-        complete = True  # so far
-        for goal in missing:
-            is_last = complete and goal is missing[-1]
-            complete &= await _deliver(work, job, job.planned, entry.attempt, goal, is_last=is_last)
         if not missing:
             work.emit(EventName.JOB_DONE, job)
+        async with trio.open_nursery() as nursery:
+            for goal in missing:
+                nursery.start_soon(_deliver_in_turn, work, job, entry.attempt, goal, missing, places)
         work.settle(job)
 
 
+async def _deliver_in_turn(
+    work: Work, job: OpenJob, attempt: Attempt, goal: Destination, missing: list[Destination], places: _Places
+) -> None:
+    assert job.planned is not None
+    async with places[goal.sink.kind]:
+        await _deliver(work, job, job.planned, attempt, goal, missing)
+
+
 async def _deliver(
-    work: Work, job: OpenJob, planned: PlannedJob, attempt: Attempt, destination: Destination, *, is_last: bool
-) -> bool:
-    """Deliver to one sink and record what came of it, with the job's end if it is the last; says if it worked."""
+    work: Work,
+    job: OpenJob,
+    planned: PlannedJob,
+    attempt: Attempt,
+    destination: Destination,
+    missing: list[Destination],
+) -> None:
+    """Deliver to one sink and record what came of it, with the job's end if nothing is missing then."""
     artifact = attempt.artifact(work.artifacts)
     row = DeliveryRow(
         entry=job.entry,
@@ -85,13 +109,13 @@ async def _deliver(
         receipt = await _try(work, delivery)
     except SinkError as exc:
         _undelivered(work, job, row, exc)
-        return False
+        return
+    missing.remove(destination)
     with work.recording_soon():
         work.ledger.delivered(row, receipt)
         work.emit(EventName.DELIVERED, job, sink=row.sink, place=receipt.place, bytes=receipt.bytes)
-        if is_last:
+        if not missing:
             work.emit(EventName.JOB_DONE, job)
-    return True
 
 
 def _undelivered(work: Work, job: OpenJob, row: DeliveryRow, exc: SinkError) -> None:
