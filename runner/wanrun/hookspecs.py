@@ -91,7 +91,9 @@ class Source(Protocol):
     async def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
         """Make the reference readable for the service and return its URL; may be called again after a crash.
 
-        Raises `SourceError` when this job cannot be prepared.
+        Raises `SourceError` when this job cannot be prepared. It runs in a thread with an event loop of its own, as
+        does `stage`, and may run beside itself: no two calls share a client or a connection. After `seconds` of the
+        kind it is cancelled, and its job fails.
         """
         ...
 
@@ -138,7 +140,9 @@ class Sink(Protocol):
         """Put the artifact at its place and return where it is; called again after a crash, so it must be idempotent.
 
         The same bytes at the place are success; other bytes are `SinkConflict` unless their checksum is in
-        `delivery.may_replace`. Raises `SinkError` for what another try may mend.
+        `delivery.may_replace`. Raises `SinkError` for what another try may mend. It runs in a thread with an event
+        loop of its own and may run beside itself: no two calls share a client or a connection. After `seconds` of the
+        kind it is cancelled and tried again; one that does not end then is left alone until the next run.
         """
         ...
 
@@ -177,8 +181,7 @@ class Notifier(Protocol):
         """Pass one notice on to `notice.sink`, or raise `SinkError` with what is wrong; anything else is a bug.
 
         What it returns is of no matter. It may be called again with the same facts: after a failure, and after a
-        crash. It runs in a thread with an event loop of its own, so that nothing it does delays a job: it shares no
-        client and no connection with `deliver`, and may run beside it and beside itself.
+        crash. As `deliver` it runs in a thread with an event loop of its own, and may run beside it and itself.
         """
         ...
 

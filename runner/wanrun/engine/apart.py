@@ -7,6 +7,7 @@ is cancelled is left alone, with all that it holds open: nothing that a thread o
 from __future__ import annotations
 
 import math
+import os
 from contextlib import asynccontextmanager, suppress
 from threading import Thread
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-IDLE_SECONDS = 10  #: that a loop is kept for more work
+IDLE_SECONDS = 60  #: that a loop is kept for more work
 
 
 class LeftAlone(Exception):
@@ -134,7 +135,9 @@ async def lending() -> AsyncIterator[Loop]:
             loop.close()
 
 
-_idle: list[Loop] = []  # the latest first; whoever takes one out has it alone
+_idle: list[Loop] = []  # whoever takes one out has it alone
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.clear)  # their threads are not there
 
 
 async def _new_loop() -> Loop:
