@@ -33,6 +33,7 @@ OPTIONS: Any = {
 }
 SINKS = "sinks: {odd: {slow: {}}, disk: {folder: {path: out}}}\n"
 JOB = "  - {{id: {0}, prompt: {0}, media: [{{video: https://example.com/{0}.mp4}}]}}\n"
+JOB_ON_SLOW = "sinks: {{odd: {{slow: {{}}}}}}\njobs:\n" + JOB
 SLOW_JOB = "  - {{id: {0}, prompt: {0}, media: [{{video: {{slow: {0}}}}}]}}\n"
 
 
@@ -127,11 +128,30 @@ async def test_a_sink_that_hangs_harms_its_own_deliveries_only(simulate: Simulat
     assert (hung.exit_code, set(states(hung).values())) == (3, {"to deliver"})
     assert len(delivered) == 6
     assert max(delivered) < 600
-    assert calls == 6 * 3
+    assert calls < 8  # then it is not called any more, and the run is over
+    assert trio.current_time() < 1500
+    words = 'plugin Slow (given by the program): its sink "slow" is not called any more in this run: 3 calls of deliver'
+    assert sum(words in job.why for job in hung.jobs) > 2
+    assert (mended.exit_code, sim.made) == (0, 6)
+
+
+async def test_a_sink_that_gives_way_is_tried_again(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """As after any failure of a sink: twice, then its delivery is left to the next run."""
+    sim = simulate()
+
+    async def hang_twice(ctx: Any) -> None:
+        if len(slow.calls) % 3:
+            await trio.sleep_forever()
+
+    slow = Slow(hang_twice, seconds=600)
+    returned = await sim.run(sim.spec(JOB_ON_SLOW.format("one")), catalog=slow.catalog())
+    slow.hang = wait_for_ever
+    hung = await sim.run(sim.spec(JOB_ON_SLOW.format("two")), catalog=slow.catalog())
+
+    assert (returned.exit_code, hung.exit_code, len(slow.calls)) == (0, 3, 6)
     assert (
         'plugin Slow (given by the program): its sink "slow" did not return from deliver in 600 s' in hung.jobs[0].why
     )
-    assert (mended.exit_code, sim.made) == (0, 6)
 
 
 async def test_a_source_that_hangs_fails_its_own_job_only(simulate: Simulate, autojump_clock: MockClock) -> None:
@@ -203,15 +223,34 @@ async def test_a_sink_that_never_ends_is_called_once(simulate: Simulate, hang: H
 
 
 async def test_a_sink_that_never_ends_is_not_called_for_ever(simulate: Simulate) -> None:
-    """Each such call costs a thread and its time, so the rest of the deliveries fail at once, and say why."""
+    """Each such call costs its time, and here a thread, so the rest of the deliveries fail at once, and say why."""
     sim, spec = await to_deliver(simulate, 6)
     slow = Slow(block_the_loop, seconds=0.1)
 
     outcome = await sim.run(spec, catalog=slow.catalog(), world=World(apart=impatiently))
 
     assert (outcome.exit_code, len(slow.calls)) == (3, 4)  # that many are called at once
-    words = "is not called any more in this run: 3 calls of deliver in a row never came to an end"
+    words = "is not called any more in this run: 3 calls of deliver in a row did not return in 0.1 s"
     assert sum(words in job.why for job in outcome.jobs) == 2
+
+
+async def test_a_sink_that_ends_its_own_loop_is_told_of(simulate: Simulate) -> None:
+    """Its delivery cannot come to anything any more."""
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    async def end_the_loop(ctx: Any) -> None:
+        trio.lowlevel.spawn_system_task(fail)
+        await trio.sleep_forever()
+
+    sim, spec = await to_deliver(simulate, 1)
+    slow = Slow(end_the_loop, seconds=60)
+
+    outcome = await sim.run(spec, catalog=slow.catalog(), world=World(apart=impatiently))
+
+    assert (outcome.exit_code, len(slow.calls)) == (3, 1)
+    assert 'its sink "slow" ended its event loop in deliver' in outcome.jobs[0].why
 
 
 @pytest.mark.parametrize("hang", [block_a_thread, block_the_loop, be_stubborn])

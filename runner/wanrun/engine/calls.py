@@ -1,7 +1,7 @@
-"""Calls of what plugins have built: each apart from the engine, in its time, and no more once a plugin hangs for good.
+"""Calls of what plugins have built: each apart from the engine, in its time, and no more once it hangs again and again.
 
-A call that is overdue is cancelled. One that does not even end then is left alone, which costs a thread, so that is
-done a few times only; what it wanted is not tried again in this run, or two of it could be under way.
+A call that is overdue is cancelled. One that does not even end then is left alone, and what it was for is not tried
+again in this run, or two of it could be under way.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 SPARE_SECONDS = 3.0  #: that a call has to end by itself once it is cancelled, such as a thread that writes a file
-LEFT_AT_MOST = 3  #: calls in a row that never ended, then the plugin is not called any more
+OVERDUE_AT_MOST = 3  #: calls in a row, before the plugin is not called any more
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ class Calls:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._left: Counter[tuple[Made, str]] = Counter()  # calls in a row that never ended
+        self._overdue: Counter[tuple[Made, str]] = Counter()  # calls in a row
 
     async def make(
         self,
@@ -90,21 +90,30 @@ class Calls:
         *,
         spare_seconds: float = SPARE_SECONDS,
     ) -> T:
-        """Return what a method of a plugin's object returns; raises `Overdue` past its time."""
-        key, is_left = (made, method), False
-        if self._left[key] >= LEFT_AT_MOST:
-            words = (
-                f"is not called any more in this run: {LEFT_AT_MOST} calls of {method} in a row never came to an end"
+        """Return what a method of a plugin's object returns.
+
+        Raises `Overdue` past its time, and `PluginError` for one that is not called any more.
+        """
+        key, in_time = (made, method), f"{time.seconds:g} s"
+        if self._overdue[key] >= OVERDUE_AT_MOST:
+            raise made.error(
+                f"is not called any more in this run: {OVERDUE_AT_MOST} calls of {method} in a row did not return in "
+                f"{in_time}"
             )
-            raise Overdue(str(made.error(words)), is_left=True)
+        is_left = False
         try:
             with time.scope:
-                return await self._world.apart(function, spare_seconds)
+                answer = await self._world.apart(function, spare_seconds)
         except LeftAlone:
             is_left = True
             if not time.scope.cancel_called:
                 await trio.lowlevel.checkpoint()  # which is the end of it where the run stops
-                raise Overdue(str(made.error(f"ended its event loop in {method}")), is_left=True) from None
-        finally:
-            self._left[key] = self._left[key] + 1 if is_left else 0
-        raise Overdue(str(made.error(f"did not return from {method} in {time.seconds:g} s")), is_left=is_left)
+                raise made.error(f"ended its event loop in {method}") from None
+        except WanrunError:
+            self._overdue[key] = 0
+            raise
+        if is_left or time.scope.cancelled_caught:
+            self._overdue[key] += 1
+            raise Overdue(str(made.error(f"did not return from {method} in {in_time}")), is_left=is_left)
+        self._overdue[key] = 0
+        return answer
