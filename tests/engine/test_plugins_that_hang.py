@@ -224,14 +224,15 @@ async def test_a_sink_that_never_ends_is_called_once(simulate: Simulate, hang: H
 
 async def test_a_sink_that_never_ends_is_not_called_for_ever(simulate: Simulate) -> None:
     """Each such call costs its time, and here a thread, so the rest of the deliveries fail at once, and say why."""
-    sim, spec = await to_deliver(simulate, 6)
+    sim, spec = await to_deliver(simulate, 8)
     slow = Slow(block_the_loop, seconds=0.1)
 
     outcome = await sim.run(spec, catalog=slow.catalog(), world=World(apart=impatiently))
 
-    assert (outcome.exit_code, len(slow.calls)) == (3, 4)  # that many are called at once
+    assert outcome.exit_code == 3
+    assert len(slow.calls) <= 3 + 3  # four at once, of which the last are called when two have not come back
     words = "is not called any more in this run: 3 calls of deliver in a row did not return in 0.1 s"
-    assert sum(words in job.why for job in outcome.jobs) == 2
+    assert sum(words in job.why for job in outcome.jobs) == 8 - len(slow.calls)
 
 
 async def test_a_sink_that_ends_its_own_loop_is_told_of(simulate: Simulate) -> None:
