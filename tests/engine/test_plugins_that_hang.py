@@ -215,7 +215,7 @@ async def test_a_sink_that_never_ends_is_called_once(simulate: Simulate, hang: H
     slow = Slow(hang, seconds=0.1)
 
     hung = await sim.run(spec, catalog=slow.catalog(), world=World(apart=impatiently))
-    calls, slow.hang = len(slow.calls), None
+    calls, slow.hang, slow.seconds = len(slow.calls), None, 60
     mended = await sim.run(spec, catalog=slow.catalog(), world=World(apart=impatiently))
 
     assert (hung.exit_code, calls, mended.exit_code) == (3, 1, 0)
