@@ -155,15 +155,23 @@ async def test_a_sink_that_gives_way_is_tried_again(simulate: Simulate, autojump
 
 
 async def test_a_source_that_hangs_fails_its_own_job_only(simulate: Simulate, autojump_clock: MockClock) -> None:
-    """Nothing is paid for it; the others are done."""
+    """Nothing is paid for it; the others are done meanwhile, also those behind it."""
     sim, slow = simulate(), Slow(wait_for_ever, seconds=600)
-    spec = sim.spec("jobs:\n" + SLOW_JOB.format("one") + JOB.format("two"))
+    hanging = [f"h{number}" for number in range(6)]
+    spec = sim.spec("jobs:\n" + "".join(map(SLOW_JOB.format, hanging)) + JOB.format("one") + JOB.format("two"))
+    done: list[float] = []
 
-    outcome = await sim.run(spec, catalog=slow.catalog())
+    def observe(event: Any) -> None:
+        if event.name == "job_done":
+            done.append(trio.current_time())
 
-    assert (outcome.exit_code, states(outcome)) == (1, {"one": "failed", "two": "done"})
+    outcome = await sim.run(spec, catalog=slow.catalog(), observe=observe)
+
+    assert outcome.exit_code == 1
+    assert states(outcome) == dict.fromkeys(hanging, "failed") | {"one": "done", "two": "done"}
+    assert max(done) < 150
     assert 'its source "slow" did not return from prepare in 600 s' in outcome.jobs[0].why
-    assert sim.made == 1
+    assert sim.made == 2
 
 
 @pytest.mark.parametrize("lasting", [None, wait_for_ever], ids=["returns", "hangs"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PREPARATIONS_AT_ONCE = 4  #: by one kind of source
 TASK_LIFE_SECONDS = 24 * 3600  #: no task waits longer
 UPLOAD_LIFE_SECONDS = 48 * 3600  #: of a file in the service's temporary store
 
@@ -51,6 +53,7 @@ class Preparer:
 
     def __init__(self, work: Work, home: Loop) -> None:
         self._work, self._home = work, home
+        self._places = defaultdict[str, trio.CapacityLimiter](lambda: trio.CapacityLimiter(PREPARATIONS_AT_ONCE))
         self._uploads: dict[tuple[str, str, str], trio.Lock] = {}
         self._links: dict[str, MediaUrl] = {}  # to what is staged
         self.fitter = Fitter(work)
@@ -63,7 +66,8 @@ class Preparer:
         for ref, identity in zip(media_refs, job.planned.identities, strict=True):
             own = len(data_url(ref))
             try:
-                media = await self._prepare_one(job, ref, identity, inline_bytes_left + own)
+                async with self._places[ref.kind]:  # of each kind, so that one that hangs holds up no other
+                    media = await self._prepare_one(job, ref, identity, inline_bytes_left + own)
                 if media.url.startswith("data:"):
                     await self._work.world.to_thread(_check_inline, media.url, ref, identity)
                     inline_bytes_left -= len(media.url) - own
