@@ -32,7 +32,7 @@ async def run_apart(function: Callable[[], Awaitable[T]], /, spare_seconds: floa
     A caller that is cancelled has it cancelled in its own loop, and takes what it still gives; raises `LeftAlone` when
     that is nothing in `spare_seconds`.
     """
-    loop = _idle.pop() if _idle else await _new_loop()
+    loop = _idle_loop() or await _new_loop()
     is_left = False
     try:
         return await loop.run(function, spare_seconds=spare_seconds)
@@ -51,12 +51,15 @@ class Loop:
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._token, self._nursery = trio.lowlevel.current_trio_token(), nursery
-        self._is_closed = False
+        self.is_closed = False
 
     async def run(self, function: Callable[[], Awaitable[T]], *, spare_seconds: float = math.inf) -> T:
         """Return what a function returns in this loop. Otherwise as `run_apart`."""
         call = _Call(function)
-        self._tell(self._start, call)
+        try:
+            self._token.run_sync_soon(self._start, call)
+        except trio.RunFinishedError:
+            raise LeftAlone from None
         try:
             await call.ended.wait()
         except trio.Cancelled:
@@ -78,7 +81,7 @@ class Loop:
 
     def close(self) -> None:
         """Start nothing more, and cancel what runs."""
-        self._is_closed = True
+        self.is_closed = True
         self._nursery.cancel_scope.cancel()
 
     def retire(self) -> None:
@@ -90,7 +93,7 @@ class Loop:
             self._token.run_sync_soon(function, *args)
 
     def _start(self, call: _Call[T]) -> None:
-        if self._is_closed:
+        if self.is_closed:
             call.end()
         else:
             self._nursery.start_soon(call.make)
@@ -138,6 +141,14 @@ async def lending() -> AsyncIterator[Loop]:
 _idle: list[Loop] = []  # whoever takes one out has it alone
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_idle.clear)  # their threads are not there
+
+
+def _idle_loop() -> Loop | None:
+    while _idle:
+        loop = _idle.pop()
+        if not loop.is_closed:  # foreign code can have ended it
+            return loop
+    return None
 
 
 async def _new_loop() -> Loop:

@@ -19,7 +19,7 @@ from wanrun.engine.fitting import Fitter
 from wanrun.engine.lengths import input_seconds
 from wanrun.engine.patience import patiently
 from wanrun.engine.upstream import hand_on, priced
-from wanrun.errors import ServiceError, SourceError, WanrunError
+from wanrun.errors import LedgerError, ServiceError, SourceError, WanrunError
 from wanrun.guards import GuardedSource
 from wanrun.inputs import INLINE_BYTES, data_url
 from wanrun.types import MediaUrl
@@ -87,7 +87,7 @@ class Preparer:
                 return await source.prepare(ref, ctx)  # a rehearsal, which has no use for secrets
             opened = replace(ref, options=self._work.vault.opened(ref.options))
             return await self._work.calls.make(source, "prepare", lambda: source.prepare(opened, ctx), time)
-        except (SourceError, ServiceError):
+        except (SourceError, ServiceError, LedgerError):
             raise
         except WanrunError as exc:  # a plugin's bug, as its guard words it: this job's failure, not the run's
             raise SourceError(str(exc)) from exc
