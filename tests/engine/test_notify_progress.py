@@ -81,7 +81,7 @@ async def test_progress_is_shown_from_the_start_to_the_end(room: Room, autojump_
     assert all(told[index] != told[index + 1] for index in range(len(told) - 2))
     assert times[0] < 5
     assert len(times) >= 4
-    assert all(later - sooner >= PROGRESS_SECONDS for sooner, later in pairwise(times[:-1]))
+    assert all(later - sooner > PROGRESS_SECONDS - 0.001 for sooner, later in pairwise(times[:-1]))
     done = [counts.get("done", 0) for _, counts in told]
     assert done == sorted(done)
     assert room.board.titles[0].endswith(", and the run goes on")

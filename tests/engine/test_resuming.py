@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +16,7 @@ from simulation import Simulation, states
 from wanrun import api
 from wanrun.errors import LedgerBusy
 from wanrun.ledger import Ledger, LedgerLock
+from wanrun.models import ServiceLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +92,28 @@ async def test_a_create_that_was_in_the_air_at_death_is_not_sent_again_at_once(
     (retried,) = sim.named("job_retried")
     assert retried.data["stage"] == "create"
     assert trio.current_time() - began > 90  # the settle time and a second look
+
+
+async def test_no_create_leaves_before_its_intention_is_on_disk(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """Another process sees each of them, though several may have come to disk with one commit."""
+    roomy = {"creates_per_second": 1_000.0, "queries_per_second": 1_000.0}
+    sim = simulate(limits=ServiceLimits(running_at_once=50, queued=500, **roomy))  # type: ignore[arg-type]
+    wanted = {"tasks_in_flight": 50, **roomy}
+    sim.settings("[providers.default.limits]\n" + "".join(f"{name} = {value}\n" for name, value in wanted.items()))
+    strike, unseen = sim.account.strike, []
+
+    def look(call: object) -> object:
+        if "video-synthesis" in call.path:  # type: ignore[attr-defined]
+            prompt = json.loads(call.body)["input"]["prompt"]  # type: ignore[attr-defined]
+            with closing(sqlite3.connect(sim.folder / ".wanrun/ledger.db")) as file:
+                asked = "SELECT json_extract(asked, '$.job.prompt') FROM attempts WHERE state = 'intended'"
+                unseen.extend({prompt} - {known for (known,) in file.execute(asked)})
+        return strike(call)  # type: ignore[arg-type]
+
+    sim.account.strike = look  # type: ignore[method-assign, assignment]
+    outcome = await sim.run(sim.clips(*(f"j{number}" for number in range(20))))
+
+    assert (outcome.submitted, sim.made, unseen) == (20, 20, [])
 
 
 async def test_a_file_that_many_jobs_use_is_uploaded_once(simulate: Simulate, autojump_clock: MockClock) -> None:

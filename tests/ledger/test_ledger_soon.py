@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing, suppress
+from threading import Timer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -138,3 +139,64 @@ def test_a_transaction_that_a_full_disk_has_ended_is_not_taken_for_whole(book: B
 
         assert caught.value.exit_code is ExitCode.UNFINISHED
         assert ledger.entries() == []
+
+
+def test_one_commit_keeps_all_that_was_written_soon(book: Book) -> None:
+    """Whoever waits for what it has written needs no commit of its own if another has come meanwhile."""
+    with book.open() as ledger:
+        assert ledger.batch is None
+        with ledger.transaction(soon=True):
+            enter(ledger, "one")
+        first = ledger.batch
+        with ledger.transaction(soon=True):
+            enter(ledger, "two")
+        assert ledger.batch is first is not None
+
+        ledger.keep(first)
+        assert addresses(book) == ["spring/one", "spring/two"]
+
+        with ledger.transaction(soon=True):
+            enter(ledger, "three")
+        ledger.keep(first)  # it is there already; the next batch goes on to wait
+        assert addresses(book) == ["spring/one", "spring/two"]
+
+
+def test_whoever_waits_hears_that_what_it_wrote_was_undone(book: Book) -> None:
+    """Another's commit has failed, and the next batch is not taken for the lost one."""
+    with book.open() as ledger, closing(sqlite3.connect(book.path)) as reader:
+        ledger._connection.execute("PRAGMA busy_timeout = 1")
+        with ledger.transaction(soon=True):
+            enter(ledger, "one")
+        lost = ledger.batch
+        assert lost is not None
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM entries").fetchall()
+        with pytest.raises(LedgerError):
+            ledger.flush()
+        reader.rollback()
+        with ledger.transaction(soon=True):
+            enter(ledger, "two")
+
+        with pytest.raises(LedgerError, match=r"ledger\.db: .*undone.*run again") as caught:
+            ledger.keep(lost)
+
+        assert caught.value.exit_code is ExitCode.UNFINISHED
+        ledger.flush()
+    assert addresses(book) == ["spring/two"]
+
+
+def test_a_commit_that_takes_something_costly_along_is_as_patient(book: Book) -> None:
+    """A task's id is not lost because a commit that has less to lose came first."""
+    with book.open() as ledger, closing(sqlite3.connect(book.path, check_same_thread=False)) as reader:
+        ledger._connection.execute("PRAGMA busy_timeout = 100")
+        with ledger.transaction(soon=True, costly=True):
+            enter(ledger, "one")
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM entries").fetchall()
+        leaves = Timer(0.3, reader.rollback)  # later than one try would wait
+        leaves.start()
+
+        enter(ledger, "two")
+        leaves.join()
+
+    assert addresses(book) == ["spring/one", "spring/two"]

@@ -105,7 +105,7 @@ async def _deliver(
     try:
         if not artifact.is_there():
             raise _Gone(f"{artifact.path} is gone, and so is the result at the service; {_NO_FILE}")
-        work.ledger.flush()  # a sink may take its time, or hang: what is here is on record before
+        await work.on_disk()  # a sink may take its time, or hang: what is here is on record before
         receipt = await _try(work, delivery)
     except SinkError as exc:
         _undelivered(work, job, row, exc)

@@ -42,8 +42,9 @@ async def fetch_results(work: Work, at_once: int) -> None:
 
 
 async def _fetch_some(work: Work, waiting: _Waiting) -> None:
-    while number := await waiting.next():
-        attempt, job = work.attempt(number)
+    while attempt := await waiting.next():
+        await work.let_creates_go()
+        job = work.open.get(attempt.entry)
         if job is not None:
             await _fetch(work, work.lanes[job.provider], attempt, job)
 
@@ -53,9 +54,9 @@ class _Waiting:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._heap: list[tuple[float, int]] = []  # when it is gone, and its attempt
+        self._heap: list[tuple[float, int, Attempt]] = []  # when it was made, its number, which breaks a tie
 
-    async def next(self) -> int | None:
+    async def next(self) -> Attempt | None:
         """Return the attempt whose result is gone first; None when there will be none any more."""
         try:
             if not self._heap:
@@ -63,10 +64,11 @@ class _Waiting:
             while True:
                 self._add(self._work.fetch_queue.receive_nowait())
         except (trio.WouldBlock, trio.EndOfChannel):
-            return heapq.heappop(self._heap)[1] if self._heap else None
+            return heapq.heappop(self._heap)[-1] if self._heap else None
 
     def _add(self, number: int) -> None:
-        heapq.heappush(self._heap, (self._work.ledger.attempt(number).made_at, number))
+        attempt = self._work.ledger.attempt(number)
+        heapq.heappush(self._heap, (attempt.made_at, number, attempt))
 
 
 async def _fetch(work: Work, lane: Lane, attempt: Attempt, job: OpenJob) -> None:

@@ -189,7 +189,7 @@ async def _create_once(work: Work, lane: Lane, prepared: Prepared) -> Throttled 
     if reservation is None:
         work.budget.turn_away(work, job)
         return None
-    with ledger.transaction():
+    with ledger.transaction(soon=True):
         attempt = ledger.intend(
             job.entry,
             prompt_key=_prompt_key(job),
@@ -201,6 +201,7 @@ async def _create_once(work: Work, lane: Lane, prepared: Prepared) -> Throttled 
         began = trio.current_time()
         if reservation.money is not None:
             ledger.reserve(attempt, reservation.money)
+    await work.on_disk()
     with work.stop.reply() as reply:
         try:
             created = await lane.client.create(body, path=work.catalog.models[job.model].path)
@@ -216,14 +217,14 @@ async def _create_once(work: Work, lane: Lane, prepared: Prepared) -> Throttled 
         except Unsure as exc:
             _unsure(work, lane, job, attempt, str(exc), request_id=exc.request_id, began=began, broken=True)
         else:
-            _accepted(work, lane, job, attempt, created)
+            await _accepted(work, lane, job, attempt, created)
     if reply.cancelled_caught:
         message = "the run was stopped before the service answered"
         _unsure(work, lane, job, attempt, message, request_id=None, began=began)
     return None
 
 
-def _accepted(work: Work, lane: Lane, job: OpenJob, attempt: int, created: Created) -> None:
+async def _accepted(work: Work, lane: Lane, job: OpenJob, attempt: int, created: Created) -> None:
     if work.ledger.knows_task(created.task_id):
         message = f"the service named task {created.task_id}, which another job has"
         with work.ledger.transaction():
@@ -232,9 +233,10 @@ def _accepted(work: Work, lane: Lane, job: OpenJob, attempt: int, created: Creat
         work.settle(job)
         return
     try:
-        with work.ledger.transaction(costly=True):
+        with work.ledger.transaction(soon=True, costly=True):
             work.ledger.accepted(attempt, task_id=created.task_id, request_id=created.request_id)
             work.emit(EventName.JOB_SUBMITTED, job, task=created.task_id)
+        await work.on_disk()
     except LedgerError as exc:
         exc.args = (
             f"{exc}. Task {created.task_id} was made for {job.address} and could not be recorded; when the ledger can "

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from wanrun.vault import Vault
 
 UNENDED = (AttemptState.INTENDED, AttemptState.UNSURE, AttemptState.IN_FLIGHT)  #: this run may yet see their end
+TOGETHER_SECONDS = 0.002  #: that a commit waits for others who need one; itself it takes about as long
+CREATES_FIRST_SECONDS = 0.2  #: that a result waits for creates
 CREATES_AT_ONCE = 3  #: that await their reply: each may have been paid for in vain, should this process die
 
 
@@ -274,6 +276,24 @@ class Work:
             yield
         self.recorded.set()
 
+    async def on_disk(self) -> None:
+        """Return once all that was recorded soon is on disk: one commit for everybody who waits for one just now.
+
+        No cancellation comes in between: what was written is acted on, or the run ends with a `LedgerError`.
+        """
+        batch = self.ledger.batch
+        if batch is None:
+            return
+        with trio.CancelScope(shield=True):
+            await trio.sleep(TOGETHER_SECONDS)
+        self.ledger.keep(batch)
+
+    async def let_creates_go(self) -> None:
+        """Wait for a moment while creates are under way: an empty place costs time, a result that waits does not."""
+        with trio.move_on_after(CREATES_FIRST_SECONDS):
+            while any(lane.creating.borrowed_tokens for lane in self.lanes.values()):  # noqa: ASYNC110  # has no event
+                await trio.sleep(CREATES_FIRST_SECONDS / 20)
+
     def settle(self, job: OpenJob) -> None:
         """Take a job from the open ones: it rests where its ledger entry says, and so do those it was to give input."""
         resting = [job]
@@ -320,8 +340,3 @@ class Work:
         for lane in self.lanes.values():
             lane.arrival.set()
             lane.doubts.news.set()
-
-    def attempt(self, attempt: int) -> tuple[Attempt, OpenJob | None]:
-        """Return an attempt as the ledger has it, with its open job."""
-        row = self.ledger.attempt(attempt)
-        return row, self.open.get(row.entry)

@@ -26,6 +26,16 @@ _OPENING = RLock()
 _OPEN: WeakSet[Database] = WeakSet()  #: in this process
 
 
+class Batch:
+    """What goes to disk with one commit."""
+
+    __slots__ = ("is_costly", "is_kept")
+
+    def __init__(self) -> None:
+        self.is_costly = False  #: it holds something that it is costly to lose
+        self.is_kept = False  #: on disk; one that was undone never is
+
+
 class Database:
     """One SQLite file, read and written synchronously in the thread that calls."""
 
@@ -33,6 +43,7 @@ class Database:
         self._connection, self._name, self._now = connection, name, now
         _OPEN.add(self)
         self._depth = 0
+        self._batch = Batch()
         self._committed: list[Callable[[], None]] = []  # to be called when what is written is on disk
 
     @classmethod
@@ -123,14 +134,15 @@ class Database:
     def transaction(self, *, costly: bool = False, soon: bool = False) -> Iterator[None]:
         """Make all that is written inside one commit: all of it is on disk, or none. May be nested.
 
-        A commit waits five seconds for a reader to get out of the way, and a minute if it is `costly` to lose.
-        With `soon` it goes to disk with the next commit, whichever comes: for what can be found out again if the
+        A commit waits five seconds for a reader to get out of the way, and a minute if anything in it is `costly` to
+        lose. With `soon` it goes to disk with the next commit, whichever comes: for what can be found out again if the
         process dies before. Whoever writes so sees to it that `flush` is called a moment later.
         """
         if self._depth:
             yield
             return
         told, others_wait = len(self._committed), self._connection.in_transaction
+        self._batch.is_costly |= costly
         with self._errors():
             self._connection.execute("SAVEPOINT own" if others_wait else "BEGIN IMMEDIATE")
         self._depth = 1
@@ -147,23 +159,38 @@ class Database:
         finally:
             self._depth = 0
         if not soon:
-            self.flush(costly=costly)
+            self.flush()
 
     def _check_whole(self) -> None:
         """Raise `LedgerError` when SQLite has undone a transaction by itself, as it does on a full disk."""
         if not self._connection.in_transaction:
-            error = LedgerError(f"{self._name}: what was being written was undone, as on a full disk; run again")
-            error.exit_code = ExitCode.UNFINISHED
-            raise error
+            raise self._undone()
 
-    def flush(self, *, costly: bool = False) -> None:
-        """Put on disk what was written soon, if anything was; `costly` as for a transaction."""
+    def _undone(self) -> LedgerError:
+        error = LedgerError(f"{self._name}: what was being written was undone, as on a full disk; run again")
+        error.exit_code = ExitCode.UNFINISHED
+        return error
+
+    def flush(self) -> None:
+        """Put on disk what was written soon, if anything was."""
         if self._depth or not self._connection.in_transaction:
             return
-        self._commit(COSTLY_COMMIT_TRIES if costly else 1)
+        self._commit(COSTLY_COMMIT_TRIES if self._batch.is_costly else 1)
         callbacks, self._committed = self._committed, []
         for callback in callbacks:
             callback()
+
+    @property
+    def batch(self) -> Batch | None:
+        """What was written soon and is not on disk yet; None when all is."""
+        return self._batch if self._connection.in_transaction else None
+
+    def keep(self, batch: Batch) -> None:
+        """Put a batch on disk unless it is there by now; raises `LedgerError` also when it was undone meanwhile."""
+        if batch is self._batch:
+            self.flush()
+        if not batch.is_kept:
+            raise self._undone()
 
     def once_committed(self, callback: Callable[[], None]) -> None:
         """Call back when what is being written is on disk: after the transaction, or at once outside of one."""
@@ -182,6 +209,8 @@ class Database:
                     self._rollback()
                     raise
             else:
+                self._batch.is_kept = True
+                self._batch = Batch()
                 return
 
     def _undo(self, *, only_own: bool) -> None:
@@ -195,6 +224,7 @@ class Database:
 
     def _rollback(self) -> None:
         self._committed.clear()
+        self._batch = Batch()
         with suppress(sqlite3.Error):  # a disk that fails here too: the journal stays, and whoever opens next uses it
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -203,9 +233,14 @@ class Database:
         return sqlite_errors(self._name)
 
     def _write(self, statement: str, **values: object) -> int:
-        with self.transaction(), self._errors():
-            cursor = self._connection.execute(statement, values)
-            return cursor.lastrowid or 0
+        if self._depth:  # most are part of a transaction
+            return self._execute(statement, values)
+        with self.transaction():
+            return self._execute(statement, values)
+
+    def _execute(self, statement: str, values: dict[str, object]) -> int:
+        with self._errors():
+            return self._connection.execute(statement, values).lastrowid or 0
 
     def _read(self, statement: str, **values: object) -> list[sqlite3.Row]:
         with self._errors():
