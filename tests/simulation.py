@@ -28,7 +28,7 @@ async def run_inline(function: Callable[..., Any], /, *args: Any, **kwargs: Any)
     return function(*args, **kwargs)
 
 
-async def apart_inline(function: Callable[[], Any], /) -> Any:
+async def apart_inline(function: Callable[[], Any], /, spare_seconds: float) -> Any:
     """Stand in for a thread with a loop of its own, whose clock would not be virtual."""
     return await function()
 
@@ -75,10 +75,12 @@ class Simulation:
         transport = options.pop("transport", None) or account_transport(account)
         observe = options.pop("observe", self.events.append)
         now = options.pop("now", self.clock)  # a wall clock that is wrong, or that somebody sets
+        virtual = World(now=now, random=random.Random(1), to_thread=run_inline, apart=apart_inline)
+        world = options.pop("world", virtual)  # with threads, for a run in real time
         return await api.run_async(
             specs,
             api.Setup(folder=self.folder, environ=self.environ | ({"DASHSCOPE_API_KEY": key} if key else {})),
-            world=World(now=now, random=random.Random(1), to_thread=run_inline, apart=apart_inline),
+            world=world,
             transport=transport,
             observe=observe,
             **options,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from wanrun_plugins._oss_upload import Upload
 
 SDK = "alibabacloud_oss_v2"
+SECONDS = 3600.0  #: for one file of some hundred megabytes on a slow line
 
 SINK: dict[str, JSON] = {
     "type": "object",
@@ -96,13 +97,13 @@ def _require_sdk(purpose: str) -> None:
 @hookimpl
 def wanrun_sources() -> dict[str, SourceKind]:
     """Offer `oss`."""
-    return {"oss": SourceKind(options=SOURCE, build=_source, staging=STAGING, remote=True)}
+    return {"oss": SourceKind(options=SOURCE, build=_source, staging=STAGING, seconds=SECONDS, remote=True)}
 
 
 @hookimpl
 def wanrun_sinks() -> dict[str, SinkKind]:
     """Offer `oss`."""
-    return {"oss": SinkKind(options=SINK, build=_sink)}
+    return {"oss": SinkKind(options=SINK, build=_sink, seconds=SECONDS)}
 
 
 @hookimpl

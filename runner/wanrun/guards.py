@@ -89,10 +89,16 @@ def said(exc: BaseException) -> str:
     return f"{type(exc).__name__}: {first}" if first else type(exc).__name__
 
 
-class _Guarded(Generic[Made]):
+class Guarded(Generic[Made]):
+    """What a plugin has built, with its mistakes blamed on the plugin."""
+
     def __init__(self, made: Made, label: str, origin: Origin) -> None:
         self._made: Made = made
         self._label, self._origin = label, origin
+
+    def error(self, words: str) -> PluginError:
+        """Return the error that says what is wrong with it, in words that go on behind its name."""
+        return self._origin.error(f"{self._label} {words}")
 
     def _guard(self, method: str) -> _Guard:
         return self._origin.guard(self._label, "failed in", method)
@@ -101,10 +107,10 @@ class _Guarded(Generic[Made]):
         if not isinstance(answer, expected):
             wanted = f"wanrun.{expected.__name__}" if expected.__module__.startswith("wanrun") else expected.__name__
             given = type(answer).__name__  # not the answer itself, which may hold a signed link
-            raise self._origin.error(f"{self._label} answered {method} with a {given}; it must be a {wanted}")
+            raise self.error(f"answered {method} with a {given}; it must be a {wanted}")
         for name, (kind, wanted) in _FACTS.get(expected, {}).items():
             if odd := _oddity(getattr(answer, name), kind):
-                raise self._origin.error(f"{self._label} answered {method}, but its {name} {odd}; it must be {wanted}")
+                raise self.error(f"answered {method}, but its {name} {odd}; it must be {wanted}")
         return answer
 
     @property
@@ -125,7 +131,7 @@ def _oddity(fact: object, kind: type) -> str:
     return "is empty" if fact == "" else f"is a {type(fact).__name__}"
 
 
-class GuardedSource(_Guarded[Source]):
+class GuardedSource(Guarded[Source]):
     """A plugin's source whose mistakes name the plugin."""
 
     def locate(self, ref: MediaRef) -> Path | None:
@@ -179,7 +185,7 @@ class GuardedSource(_Guarded[Source]):
         return self._answer(is_gone, bool, "unstage")
 
 
-class GuardedSink(_Guarded[Sink]):
+class GuardedSink(Guarded[Sink]):
     """A plugin's sink whose mistakes name the plugin; a place is asked for once, since a plan needs it often."""
 
     def __init__(self, made: Sink, label: str, origin: Origin) -> None:
@@ -206,7 +212,7 @@ class GuardedSink(_Guarded[Sink]):
         return self._answer(receipt, Receipt, "deliver")
 
 
-class GuardedNotifier(_Guarded[Notifier]):
+class GuardedNotifier(Guarded[Notifier]):
     """A plugin's notifier whose mistakes name the plugin."""
 
     async def notify(self, notice: Notice, ctx: NotifyContext) -> None:

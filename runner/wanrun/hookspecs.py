@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wanrun.types import JSON, Delivery, Identity, Job, MediaRef, MediaUrl, Receipt, SinkRef
 
 PROJECT = "wanrun"
+CALL_SECONDS = 600.0  #: that one call of what a plugin offers may take, unless its kind says otherwise
 API_VERSION = 1  #: a hook or protocol changes only after one release that warns
 
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -100,7 +101,9 @@ class Source(Protocol):
     async def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
         """Make the reference readable for the service and return its URL; may be called again after a crash.
 
-        Raises `SourceError` when this job cannot be prepared.
+        Raises `SourceError` when this job cannot be prepared. It runs in a thread with an event loop of its own, as
+        does `stage`, and may run beside itself: no two calls share a client or a connection. After `seconds` of the
+        kind it is cancelled, and its job fails.
         """
         ...
 
@@ -120,6 +123,7 @@ class SourceKind:
         False  #: `identify` goes by the options and the bytes that `locate` names alone: kept while both stay
     )
     staging: Mapping[str, JSON] | None = None  #: JSON Schema of `[staging.KIND]` in `wanrun.toml`, if it can `stage`
+    seconds: float = CALL_SECONDS  #: that one `prepare` or `stage` may take, without what the core does for it
     remote: bool = False  #: `prepare` asks others, or needs secrets: with `--emulator` a link to nowhere stands in
 
 
@@ -151,7 +155,9 @@ class Sink(Protocol):
         """Put the artifact at its place and return where it is; called again after a crash, so it must be idempotent.
 
         The same bytes at the place are success; other bytes are `SinkConflict` unless their checksum is in
-        `delivery.may_replace`. Raises `SinkError` for what another try may mend.
+        `delivery.may_replace`. Raises `SinkError` for what another try may mend. It runs in a thread with an event
+        loop of its own and may run beside itself: no two calls share a client or a connection. After `seconds` of the
+        kind it is cancelled and tried again; one that does not end then is left alone until the next run.
         """
         ...
 
@@ -190,8 +196,7 @@ class Notifier(Protocol):
         """Pass one notice on to `notice.sink`, or raise `SinkError` with what is wrong; anything else is a bug.
 
         What it returns is of no matter. It may be called again with the same facts: after a failure, and after a
-        crash. It runs in a thread with an event loop of its own, so that nothing it does delays a job: it shares no
-        client and no connection with `deliver`, and may run beside it and beside itself.
+        crash. As `deliver` it runs in a thread with an event loop of its own, and may run beside it and itself.
         """
         ...
 
@@ -207,6 +212,7 @@ class SinkKind:
     options: Mapping[str, JSON]  #: JSON Schema (2020-12) of the options, an object schema
     build: Callable[[], Sink | Notifier]  #: called when a spec uses the kind; import heavy things here
     short: str | None = None  #: the option that a bare string stands for
+    seconds: float = CALL_SECONDS  #: that one `deliver` may take
     local: bool = False  #: writes files of this machine only and honours `SinkRef.sandbox`, so `--emulator` may use it
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -137,6 +138,8 @@ def _check_kind(kind: SourceKind | SinkKind, label: str, origin: Origin) -> None
     _check_options(kind.options, label, origin)
     if kind.short is not None and kind.short not in kind.options.get("properties", {}):  # type: ignore[operator]  # checked
         raise origin.error(f'{label} has the short form "{kind.short}", which is not one of its options')
+    if not isinstance(kind.seconds, int | float) or not 0 < kind.seconds < math.inf:
+        raise origin.error(f"{label} has seconds={kind.seconds!r:.20}; give what one call may take, more than 0")
 
 
 def _check_options(options: Mapping[str, JSON], label: str, origin: Origin) -> None:

@@ -14,21 +14,20 @@ from wanrun.types import Staging
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wanrun.hookspecs import DeliverContext
     from wanrun.project import Project
-    from wanrun.types import MediaUrl
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
     """A store of one's own."""
 
+    kind: str
     source: GuardedSource
     options: Any
 
-    async def keep(self, path: Path, *, key: str, mime: str, ctx: DeliverContext) -> MediaUrl:
-        """Put a file there, unless the same bytes are there, and return a link to it."""
-        return await self.source.stage(Staging(path=path, key=key, mime=mime, options=self.options), ctx)
+    def file(self, path: Path, *, key: str, mime: str) -> Staging:
+        """Return a file as the source takes it to be put there."""
+        return Staging(path=path, key=key, mime=mime, options=self.options)
 
 
 def stage_of(project: Project) -> Stage | None:
@@ -52,4 +51,4 @@ def stage_of(project: Project) -> Stage | None:
     if project.setup.emulator is not None and not project.setup.emulator.deliver:
         return None
     source = project.catalog.source(table.kind)
-    return Stage(source, table.options) if isinstance(source, GuardedSource) else None
+    return Stage(table.kind, source, table.options) if isinstance(source, GuardedSource) else None

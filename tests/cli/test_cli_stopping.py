@@ -38,11 +38,14 @@ SIGNALS = [
     pytest.param(signal.SIGHUP, 129, id="SIGHUP"),
 ]
 REPLY_SECONDS = 5.0  #: that a create awaiting its reply gets
+SPARE_SECONDS = 3.0  #: that a delivery gets which does not end when it is told to
 SMALL_SECONDS = 3.0  #: on a machine that is busy with other tests
 
 PLUGIN = """\
+SECONDS = 600
 import time
 from pathlib import Path
+import trio
 from wanrun import Receipt, SinkKind, hookimpl
 
 class Stuck:
@@ -51,14 +54,20 @@ class Stuck:
 
     async def deliver(self, delivery, ctx):
         Path("stuck").touch()
-        if delivery.sink.options["loop"]:
-            time.sleep(3600)
-        await ctx.to_thread(time.sleep, 3600)
+        match delivery.sink.options["how"]:
+            case "thread":
+                await ctx.to_thread(time.sleep, 3600)
+            case "loop":
+                time.sleep(3600)
+            case "stubborn":
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(3600)
+        await trio.sleep_forever()
 
 @hookimpl
 def wanrun_sinks():
-    options = {"type": "object", "properties": {"loop": {"type": "boolean", "description": "."}}}
-    return {"stuck": SinkKind(options=options, build=Stuck)}
+    options = {"type": "object", "properties": {"how": {"type": "string", "description": "."}}}
+    return {"stuck": SinkKind(options=options, build=Stuck, short="how", seconds=SECONDS)}
 """
 
 
@@ -147,50 +156,69 @@ def test_while_a_lost_reply_is_looked_for(project: Project, number: int, code: i
 
 
 @pytest.fixture
-def stuck(project: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], str]:
-    """Install a plugin whose sink hangs, in a thread of its own or in the event loop; gives a spec that uses it."""
+def stuck(project: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Install a plugin whose sink hangs as it is told to; gives a spec that uses it."""
     site = project.folder.parent / f"{project.folder.name}-site"
     info = site / "stuck-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stuck\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[wanrun]\nstuck = stuck_plugin\n")
-    (site / "stuck_plugin.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(str(site))
     project.environ = {"PYTHONPATH": str(site)}
 
-    def spec(loop: bool) -> str:
-        return project.write(
-            "stuck.yaml",
-            f"version: 1\nsinks: {{s: {{stuck: {{loop: {str(loop).lower()}}}}}}}\n"
-            "jobs: [{id: one, model: wan2.7-videoedit, prompt: p, media: [{video: https://example.com/a.mp4}]}]\n",
-        )
+    def spec(how: str, *ids: str, seconds: float = 600) -> str:
+        (site / "stuck_plugin.py").write_text(PLUGIN.replace("600", str(seconds)))
+        name = project.spec(*(ids or ["one"]))
+        text = (project.folder / name).read_text()
+        return project.write(name, text.replace("sinks:\n", f"sinks:\n  s: {{stuck: {how}}}\n"))
 
     return spec
 
 
-@pytest.mark.parametrize(("number", "code"), SIGNALS)
-@pytest.mark.parametrize("loop", [False, True], ids=["thread", "event loop"])
+@pytest.mark.parametrize(
+    ("how", "seconds", "number", "code"),
+    [
+        ("waits", 0, signal.SIGINT, 130),
+        ("thread", SPARE_SECONDS, signal.SIGTERM, 143),
+        ("loop", SPARE_SECONDS, signal.SIGHUP, 129),
+        ("stubborn", SPARE_SECONDS, signal.SIGINT, 130),
+    ],
+)
 def test_while_a_plugin_hangs(
-    project: Project, stuck: Callable[[bool], str], loop: bool, number: int, code: int
+    project: Project, stuck: Callable[..., str], how: str, seconds: float, number: int, code: int
 ) -> None:
     """A thread cannot be stopped and a blocked loop hears nothing, so the process leaves without them."""
-    child = project.start(stuck(loop), *FAST, "--deliver")
+    child = project.start(stuck(how), *FAST, "--deliver")
     wait_until((project.folder / "stuck").exists)
 
-    assert over_soon(child, number, seconds=REPLY_SECONDS + 1) == code
+    assert over_soon(child, number, seconds=seconds) == code
 
     with project.ledger(".wanrun/emulator/ledger.db") as ledger:
         assert [entry.attempt.state for entry in ledger.entries() if entry.attempt] == ["fetched"]
         assert ledger.damage() == []
 
 
-def test_the_time_to_wait_holds_though_a_plugin_hangs(project: Project, stuck: Callable[[bool], str]) -> None:
+def test_a_sink_that_hangs_is_left_alone_and_the_process_ends(project: Project, stuck: Callable[..., str]) -> None:
+    """The plugin is named; the other sink has every result, and only what the one that hangs lacks is left to do."""
+    began = time.monotonic()
+    said = project.process(stuck("loop", "one", "two", seconds=0.5), *FAST, "--deliver")
+
+    assert time.monotonic() - began < 15
+    assert said.exit_code == 3, said
+    assert 'plugin stuck (stuck 1.0): its sink "stuck" did not return from deliver in 0.5 s' in said.stdout, said
+    assert "Traceback" not in said.all
+    with project.ledger(".wanrun/emulator/ledger.db") as ledger:
+        assert [entry.attempt.state for entry in ledger.entries() if entry.attempt] == ["fetched"] * 2
+    assert {path.name for path in project.folder.rglob("*.mp4")} >= {"one.mp4", "two.mp4"}
+
+
+def test_the_time_to_wait_holds_though_a_plugin_hangs(project: Project, stuck: Callable[..., str]) -> None:
     """The grace for deliveries is over some time; a thread that hangs does not hold up the end for ever."""
     code = (
         "import sys; from wanrun.engine import leaving; import wanrun.run; from wanrun.cli import main\n"
         "leaving.GRACE_SECONDS = 1; main()"
     )
-    spec = stuck(False)
+    spec = stuck("thread")
     env = {"PATH": os.environ["PATH"], "HOME": str(project.folder), **project.environ}
     command = [COMMAND[0], "-c", code, spec, *FAST, "--deliver", "--max-wait", "2s"]
 

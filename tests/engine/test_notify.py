@@ -364,7 +364,7 @@ async def hang(notice: Notice) -> None:
     [
         (fail, "the chat answered 503"),
         (break_down, 'its sink "chat" failed in notify: ZeroDivisionError: no chat'),
-        (hang, "it did not return in 10 s"),
+        (hang, "did not return from notify in 10 s"),
     ],
     ids=["raises", "breaks", "hangs"],
 )

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from wanrun.engine.work import Work
 
 FETCHES_AT_ONCE = 4
-DELIVERIES_AT_ONCE = 4
 
 
 async def run_jobs(work: Work) -> None:
@@ -51,8 +50,7 @@ async def _run_stages(work: Work) -> None:
         nursery.start_soon(_submit, work)
         nursery.start_soon(_watch, work)
         nursery.start_soon(fetch_results, work, FETCHES_AT_ONCE)
-        for _ in range(DELIVERIES_AT_ONCE):
-            nursery.start_soon(deliver_artifacts, work)
+        nursery.start_soon(deliver_artifacts, work)
         if not work.waits:
             nursery.start_soon(leave_when_full, work)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import trio
 
+from wanrun.engine.calls import CallContext, CallTime, Overdue
 from wanrun.errors import ExitCode, SinkConflict, SinkError, WanrunError
 from wanrun.events import EventName
+from wanrun.guards import GuardedSink
 from wanrun.ledger import DeliveryRow
 from wanrun.ledger.deliveries import facts_of
 from wanrun.plan import is_delivered
@@ -17,17 +20,16 @@ from wanrun.rehearsal import Rehearsal
 from wanrun.types import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from wanrun.engine.work import OpenJob, Work
-    from wanrun.engine.world import World
+    from wanrun.hookspecs import Sink
     from wanrun.ledger import Attempt
     from wanrun.plan import Destination, PlannedJob
     from wanrun.types import Receipt
 
-P = ParamSpec("P")
-T = TypeVar("T")
+    _Places = defaultdict[str, trio.CapacityLimiter]  # by the kind of sink
 
+JOBS_AT_ONCE = 32  #: whose deliveries are under way, or wait for a place at their kind of sink
+DELIVERIES_AT_ONCE = 4  #: to one kind of sink
 TRIES = 3
 FIRST_PAUSE_SECONDS = 1.0
 _NO_FILE = "put the file back from where it was delivered before, or pay for another take with --again"
@@ -39,36 +41,45 @@ class _Gone(SinkError):
     exit_code = ExitCode.ATTENTION
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
-    """What a sink is lent while it delivers: `hookspecs.DeliverContext`."""
-
-    world: World
-
-    async def to_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self.world.to_thread(function, *args, **kwargs)
-
-
 async def deliver_artifacts(work: Work) -> None:
-    """Deliver, job after job, until this run has nothing open; several of these run side by side."""
+    """Deliver until this run has nothing open; to each kind of sink a few at once, so that none waits for another."""
+    places: _Places = defaultdict(lambda: trio.CapacityLimiter(DELIVERIES_AT_ONCE))
+    async with trio.open_nursery() as nursery:
+        for _ in range(JOBS_AT_ONCE):
+            nursery.start_soon(_deliver_jobs, work, places)
+
+
+async def _deliver_jobs(work: Work, places: _Places) -> None:
     async for job in work.deliver_queue:
         assert job.planned is not None
         entry = work.ledger.entry(job.entry)
         assert entry.attempt is not None
         missing = [goal for goal in job.planned.destinations if not is_delivered(entry, goal)]
-        complete = True  # so far
-        for goal in missing:
-            is_last = complete and goal is missing[-1]
-            complete &= await _deliver(work, job, job.planned, entry.attempt, goal, is_last=is_last)
         if not missing:
             work.emit(EventName.JOB_DONE, job)
+        async with trio.open_nursery() as nursery:
+            for goal in missing:
+                nursery.start_soon(_deliver_in_turn, work, job, entry.attempt, goal, missing, places)
         work.settle(job)
 
 
+async def _deliver_in_turn(
+    work: Work, job: OpenJob, attempt: Attempt, goal: Destination, missing: list[Destination], places: _Places
+) -> None:
+    assert job.planned is not None
+    async with places[goal.sink.kind]:
+        await _deliver(work, job, job.planned, attempt, goal, missing)
+
+
 async def _deliver(
-    work: Work, job: OpenJob, planned: PlannedJob, attempt: Attempt, destination: Destination, *, is_last: bool
-) -> bool:
-    """Deliver to one sink and record what came of it, with the job's end if it is the last; says if it worked."""
+    work: Work,
+    job: OpenJob,
+    planned: PlannedJob,
+    attempt: Attempt,
+    destination: Destination,
+    missing: list[Destination],
+) -> None:
+    """Deliver to one sink and record what came of it, with the job's end if nothing is missing then."""
     artifact = attempt.artifact(work.artifacts)
     row = DeliveryRow(
         entry=job.entry,
@@ -99,13 +110,13 @@ async def _deliver(
         receipt = await _try(work, delivery)
     except SinkError as exc:
         _undelivered(work, job, row, exc)
-        return False
+        return
+    missing.remove(destination)
     with work.recording_soon():
         work.ledger.delivered(row, receipt)
         work.emit(EventName.DELIVERED, job, sink=row.sink, place=receipt.place, bytes=receipt.bytes)
-        if is_last:
+        if not missing:
             work.emit(EventName.JOB_DONE, job)
-    return True
 
 
 def _undelivered(work: Work, job: OpenJob, row: DeliveryRow, exc: SinkError) -> None:
@@ -132,7 +143,7 @@ async def _try(work: Work, delivery: Delivery) -> Receipt:
     while True:
         tries += 1
         try:
-            receipt = await sink.deliver(_with_secrets(delivery, work), _Context(work.world))
+            receipt = await _call(work, sink, _with_secrets(delivery, work))
             json.dumps({"place": receipt.place, **facts_of(receipt)}).encode()  # it has to be recorded
             return receipt
         except SinkConflict:
@@ -140,8 +151,19 @@ async def _try(work: Work, delivery: Delivery) -> Receipt:
         except SinkError:
             if tries == TRIES:
                 raise
+        except Overdue as exc:
+            if exc.is_left or tries == TRIES:
+                raise SinkError(str(exc)) from exc
         except WanrunError as exc:  # a plugin's bug, as its guard words it: this delivery's failure, not the run's
             raise SinkError(str(exc)) from exc
         except (TypeError, ValueError) as exc:
             raise SinkError(f"the sink {delivery.sink.kind} gave a receipt that cannot be recorded: {exc}") from exc
         await trio.sleep(FIRST_PAUSE_SECONDS * 2 ** (tries - 1) * work.world.random.uniform(0.5, 1.0))
+
+
+async def _call(work: Work, sink: Sink, delivery: Delivery) -> Receipt:
+    context = CallContext(work.world)
+    if not isinstance(sink, GuardedSink):
+        return await sink.deliver(delivery, context)  # a rehearsal
+    time = CallTime(work.catalog.sinks[delivery.sink.kind].seconds)
+    return await work.calls.make(sink, "deliver", lambda: sink.deliver(delivery, context), time)

@@ -7,34 +7,32 @@ notifier has returned. So a run that dies in between tells once more, and one th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 import trio
 
+from wanrun.engine.calls import CallContext, CallTime
 from wanrun.engine.news import CHANGES, GRAVE, JOB_EVENTS, TROUBLE
 from wanrun.engine.notices import RUN_EVENTS, Facts, counted, make_notice
 from wanrun.errors import ExitCode, SinkError, WanrunError
 from wanrun.events import EventName
+from wanrun.guards import GuardedNotifier, GuardedNotifyingSink
 from wanrun.notices import NoticeName
 from wanrun.redaction import redacted
 from wanrun.rehearsal import UntoldNotifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from wanrun.engine.news import Listener
     from wanrun.engine.notices import JobEnd
     from wanrun.engine.work import Work
-    from wanrun.engine.world import World
     from wanrun.events import Event
     from wanrun.ledger import Spent
     from wanrun.types import SinkRef, State
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 CALL_SECONDS = 10  #: that a notifier may take for one notice
-SPARE_SECONDS = 1  #: after which one that does not let itself be cancelled is left to itself
+SPARE_SECONDS = 0.5  #: after which one that does not let itself be cancelled is left alone
 MEMORY_CHARACTERS = 4000  #: that a notifier may have remembered
 
 
@@ -52,10 +50,9 @@ class End:
 
 
 @dataclass(slots=True)
-class _Context:
+class _Context(CallContext):
     """What a notifier is lent: `hookspecs.NotifyContext`."""
 
-    world: World
     remembered: str | None
     seconds: float = CALL_SECONDS
 
@@ -63,9 +60,6 @@ class _Context:
         if len(text) > MEMORY_CHARACTERS:
             raise SinkError(f"it wants {len(text)} characters to be remembered; {MEMORY_CHARACTERS} are kept at most")
         self.remembered = redacted(text)
-
-    async def to_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self.world.to_thread(function, *args, **kwargs)
 
 
 async def tell_meanwhile(work: Work) -> None:
@@ -267,25 +261,24 @@ async def _send(work: Work, listener: Listener, facts: Facts) -> bool:
     Like a create that awaits its reply it is not cut off at once when the run stops, or it would be told twice.
     """
     notifier = work.catalog.notifier(listener.sink.kind)
-    assert notifier is not None  # `spec` refuses others
     if isinstance(notifier, UntoldNotifier):
         return True
+    assert isinstance(notifier, GuardedNotifier | GuardedNotifyingSink)  # `spec` refuses others
     notice = make_notice(facts, _with_secrets(listener.sink, work))
     context = _Context(work.world, listener.remembered)
 
     async def call() -> bool:
-        with trio.move_on_after(CALL_SECONDS) as in_time:
-            await notifier.notify(notice, context)
-        return not in_time.cancelled_caught
+        await notifier.notify(notice, context)
+        return True
 
-    answered = False
+    answered, time = False, CallTime(CALL_SECONDS)
     try:
-        with work.stop.reply(), trio.move_on_after(CALL_SECONDS + SPARE_SECONDS):
-            answered = await work.world.apart(call)
+        with work.stop.reply():
+            answered = await work.calls.make(notifier, "notify", call, time, spare_seconds=SPARE_SECONDS)
     finally:
         listener.remembered = context.remembered  # also of a call that has failed after it had said something
     if not answered:
-        raise SinkError(f"it did not return in {CALL_SECONDS} s")
+        raise SinkError("it did not return before the run was stopped")
     return False
 
 

@@ -5,32 +5,36 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections import defaultdict
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
 from wanrun.chains import upstream_of
+from wanrun.engine.calls import CallContext, CallTime
 from wanrun.engine.fitting import Fitter
 from wanrun.engine.lengths import input_seconds
 from wanrun.engine.patience import patiently
 from wanrun.engine.upstream import hand_on, priced
-from wanrun.errors import ServiceError, SourceError, WanrunError
+from wanrun.errors import LedgerError, ServiceError, SourceError, WanrunError
+from wanrun.guards import GuardedSource
 from wanrun.inputs import INLINE_BYTES, data_url
-from wanrun.rehearsal import is_unread
 from wanrun.types import MediaUrl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
+    from wanrun.engine.apart import Loop
     from wanrun.engine.work import Lane, OpenJob, Work
     from wanrun.stages import Stage
     from wanrun.types import Identity, MediaRef
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
+PREPARATIONS_AT_ONCE = 4  #: by one kind of source
 TASK_LIFE_SECONDS = 24 * 3600  #: no task waits longer
 UPLOAD_LIFE_SECONDS = 48 * 3600  #: of a file in the service's temporary store
 
@@ -48,8 +52,9 @@ class Prepared:
 class Preparer:
     """Prepares jobs, many at once, and remembers what it has uploaded."""
 
-    def __init__(self, work: Work) -> None:
-        self._work = work
+    def __init__(self, work: Work, home: Loop) -> None:
+        self._work, self._home = work, home
+        self._places = defaultdict[str, trio.CapacityLimiter](lambda: trio.CapacityLimiter(PREPARATIONS_AT_ONCE))
         self._uploads: dict[tuple[str, str, str], trio.Lock] = {}
         self._links: dict[str, MediaUrl] = {}  # to what is staged
         self.fitter = Fitter(work)
@@ -63,9 +68,9 @@ class Preparer:
         inline_bytes_left = INLINE_BYTES - sum(len(data_url(ref)) for ref in media_refs)  # which cannot be uploaded
         for ref, identity in zip(media_refs, job.planned.identities, strict=True):
             own = len(data_url(ref))
-            ctx = _Context(self, job, ref, identity, inline_bytes_left=inline_bytes_left + own)
             try:
-                media = await self._prepare_one(job, ref, ctx)
+                async with self._places[ref.kind]:  # of each kind, so that one that hangs holds up no other
+                    media = await self._prepare_one(job, ref, identity, inline_bytes_left + own)
                 if media.url.startswith("data:"):
                     await self._work.world.to_thread(_check_inline, media.url, ref, identity)
                     inline_bytes_left -= len(media.url) - own
@@ -76,25 +81,31 @@ class Preparer:
         seconds, staged = await input_seconds(job, self._work), tuple(self._staged_for.pop(job.entry))
         return Prepared(priced(job, self._work), tuple(urls), seconds, staged)
 
-    async def _prepare_one(self, job: OpenJob, ref: MediaRef, ctx: _Context) -> MediaUrl:
-        if upstream_of(ref) is not None:
-            return await hand_on(job, ref, self._work, ctx.upload)
+    async def _prepare_one(self, job: OpenJob, ref: MediaRef, identity: Identity, inline_bytes_left: int) -> MediaUrl:
         try:
-            if not is_unread(self._work.catalog, ref.kind):
-                ref = replace(ref, options=self._work.vault.opened(ref.options))
-            return await self._work.catalog.source(ref.kind).prepare(ref, ctx)
-        except (SourceError, ServiceError):
+            if upstream_of(ref) is not None:
+                return await hand_on(job, ref, self._work, partial(self.upload, job))
+            source, time = self._work.catalog.source(ref.kind), self._time(ref.kind)
+            ctx = _Context(self._work.world, self, self._home, time, job, ref, identity, inline_bytes_left)
+            if not isinstance(source, GuardedSource):
+                return await source.prepare(ref, ctx)  # a rehearsal, which has no use for secrets
+            opened = replace(ref, options=self._work.vault.opened(ref.options))
+            return await self._work.calls.make(source, "prepare", lambda: source.prepare(opened, ctx), time)
+        except (SourceError, ServiceError, LedgerError):
             raise
         except WanrunError as exc:  # a plugin's bug, as its guard words it: this job's failure, not the run's
             raise SourceError(str(exc)) from exc
 
-    async def upload(self, job: OpenJob, path: Path, ctx: _Context, *, key: str, mime: str) -> MediaUrl:
+    def _time(self, kind: str) -> CallTime:
+        return CallTime(self._work.catalog.sources[kind].seconds)
+
+    async def upload(self, job: OpenJob, path: Path, *, key: str, mime: str) -> MediaUrl:
         """Return the upload of these bytes, made now unless this or an earlier run has a good one."""
         if self._work.stage is not None:
             self._staged_for[job.entry][key] = None
         ledger, lane = self._work.ledger, self._work.lanes[job.provider]
         if (stage := self._work.stage) is not None:
-            return await self._staged(stage, lane, path, ctx, key=key, mime=mime)
+            return await self._staged(stage, lane, path, key=key, mime=mime)
         async with self._uploads.setdefault((key, job.provider, job.model), trio.Lock()):
             media = ledger.upload(key, provider=job.provider, model=job.model)
             if media is None:
@@ -108,12 +119,14 @@ class Preparer:
                 ledger.uploaded(key, provider=job.provider, model=job.model, media=media)
             return media
 
-    async def _staged(self, stage: Stage, lane: Lane, path: Path, ctx: _Context, *, key: str, mime: str) -> MediaUrl:
+    async def _staged(self, stage: Stage, lane: Lane, path: Path, *, key: str, mime: str) -> MediaUrl:
         """Return a link to these bytes in a store of one's own, put there now unless they are; once for each run."""
+        calls, file = self._work.calls, stage.file(path, key=key, mime=mime)
+        call = partial(stage.source.stage, file, CallContext(self._work.world))
         async with self._uploads.setdefault((key, "", ""), trio.Lock()):
             if not self._lives_on(self._links.get(key)):
                 self._links[key] = await patiently(
-                    lambda: stage.keep(path, key=key, mime=mime, ctx=ctx),
+                    lambda: calls.make(stage.source, "stage", call, self._time(stage.kind)),
                     work=self._work,
                     lane=lane,
                     limiter=None,
@@ -140,23 +153,33 @@ class Preparer:
         return MediaUrl(upload.url, sent_at + UPLOAD_LIFE_SECONDS)
 
 
-class _Context:
-    """What a source is lent while it prepares one job's media: `hookspecs.PrepareContext`."""
+@dataclass(slots=True)
+class _Context(CallContext):
+    """What a source is lent while it prepares one job's media: `hookspecs.PrepareContext`.
 
-    def __init__(
-        self, preparer: Preparer, job: OpenJob, ref: MediaRef, identity: Identity, *, inline_bytes_left: int
-    ) -> None:
-        self._preparer, self._job, self._ref = preparer, job, ref
-        self.identity, self.inline_bytes_left = identity, inline_bytes_left
+    What the core does for it is done in the engine's own loop, and its time is not the plugin's.
+    """
+
+    preparer: Preparer
+    home: Loop
+    time: CallTime
+    job: OpenJob
+    ref: MediaRef
+    identity: Identity
+    inline_bytes_left: int
 
     async def upload(self, path: Path, *, key: str, mime: str) -> MediaUrl:
-        return await self._preparer.upload(self._job, path, self, key=key, mime=mime)
+        return await self._lend(partial(self.preparer.upload, self.job, path, key=key, mime=mime))
 
     async def fitted(self, path: Path) -> Path:
-        return await self._preparer.fitter.fitted(path, self._ref, self.identity, self._job.model)
+        return await self._lend(partial(self.preparer.fitter.fitted, path, self.ref, self.identity, self.job.model))
 
-    async def to_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._preparer._work.world.to_thread(function, *args, **kwargs)
+    async def _lend(self, function: Callable[[], Awaitable[T]]) -> T:
+        async def timeless() -> T:
+            with self.time.standing_still():
+                return await function()
+
+        return await self.home.lend(timeless)
 
 
 def _check_inline(url: str, ref: MediaRef, identity: Identity) -> None:

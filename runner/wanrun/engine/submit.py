@@ -14,6 +14,7 @@ import trio
 from wanrun.changes import facts_of_job
 from wanrun.client import create_body, failed_task_verdict
 from wanrun.engine.again import is_due_again, make_again
+from wanrun.engine.apart import lending
 from wanrun.engine.evidence import asked_of
 from wanrun.engine.patience import Patience
 from wanrun.engine.prepare import Prepared, Preparer
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from wanrun.client import Created
     from wanrun.engine.work import Lane, OpenJob, Work
 
-PREPARATIONS_AT_ONCE = 4
 PREPARED_AT_MOST = 8  #: jobs between prepare and their create; each may hold a body of several megabytes
+OVERTAKEN_AFTER_SECONDS = 30.0  #: that a job's preparation may take before those behind it overtake it
 
 
 async def submit_jobs(work: Work) -> None:
@@ -54,17 +55,17 @@ async def submit_jobs(work: Work) -> None:
 
 
 class _Slot:
-    """A job on its way through preparation; slots stay in the order of the spec, however long each takes."""
+    """A job on its way through preparation; slots stay in the order of the spec, unless one takes very long."""
 
     def __init__(self, job: OpenJob) -> None:
-        self.job = job
+        self.job, self.began_at = job, trio.current_time()
         self.prepared: Prepared | None = None  #: None, once done: it could not be prepared
         self.done = trio.Event()
 
 
 async def _prepare_jobs(work: Work, sender: trio.MemorySendChannel[_Slot], places: trio.CapacityLimiter) -> None:
-    preparer, at_once = Preparer(work), trio.CapacityLimiter(PREPARATIONS_AT_ONCE)
-    async with sender, trio.open_nursery() as nursery:
+    async with sender, lending() as home, trio.open_nursery() as nursery:
+        preparer = Preparer(work, home)
         async for job in work.prepare_queue:
             if work.budget.is_spent_for(job):
                 work.budget.turn_away(work, job)
@@ -78,24 +79,23 @@ async def _prepare_jobs(work: Work, sender: trio.MemorySendChannel[_Slot], place
             await places.acquire_on_behalf_of(job.entry)
             slot = _Slot(job)
             await sender.send(slot)
-            nursery.start_soon(_prepare_one, work, preparer, slot, at_once)
+            nursery.start_soon(_prepare_one, work, preparer, slot)
 
 
-async def _prepare_one(work: Work, preparer: Preparer, slot: _Slot, at_once: trio.CapacityLimiter) -> None:
-    async with at_once:
-        try:
-            assert slot.job.planned is not None
-            check_places(slot.job.planned, work.ledger, work.catalog)
-            slot.prepared = await preparer.prepare(slot.job)
-        except (SourceError, JobRefused) as exc:
-            with work.ledger.transaction():
-                work.ledger.unprepared(slot.job.entry, str(exc))
-                work.emit(EventName.JOB_FAILED, slot.job, stage="prepare", message=str(exc))
-            work.settle(slot.job)
-        except ServiceError as exc:  # of the account or the network, not of this job
-            work.stop.submissions(f"nothing more is submitted: {exc}", stop_code(exc))
-        else:
-            work.emit_soon(EventName.JOB_PREPARED, slot.job)
+async def _prepare_one(work: Work, preparer: Preparer, slot: _Slot) -> None:
+    try:
+        assert slot.job.planned is not None
+        check_places(slot.job.planned, work.ledger, work.catalog)
+        slot.prepared = await preparer.prepare(slot.job)
+    except (SourceError, JobRefused) as exc:
+        with work.ledger.transaction():
+            work.ledger.unprepared(slot.job.entry, str(exc))
+            work.emit(EventName.JOB_FAILED, slot.job, stage="prepare", message=str(exc))
+        work.settle(slot.job)
+    except ServiceError as exc:  # of the account or the network, not of this job
+        work.stop.submissions(f"nothing more is submitted: {exc}", stop_code(exc))
+    else:
+        work.emit_soon(EventName.JOB_PREPARED, slot.job)
     slot.done.set()
 
 
@@ -114,17 +114,28 @@ class _Submitter:
         """Submit jobs until the channel is closed."""
         async with trio.open_nursery() as nursery:
             async for slot in slots:
-                await slot.done.wait()
-                prepared = slot.prepared
-                if prepared is None:
-                    self._places.release_on_behalf_of(slot.job.entry)
-                    continue
-                key = (prepared.job.provider, _prompt_key(prepared.job))
-                if key in self._same_prompt:
-                    self._same_prompt[key].append(prepared)
+                with trio.move_on_at(slot.began_at + OVERTAKEN_AFTER_SECONDS):
+                    await slot.done.wait()
+                if slot.done.is_set():
+                    self._take(slot, nursery)
                 else:
-                    self._same_prompt[key] = deque([prepared])
-                    nursery.start_soon(self._submit_in_turn, key)
+                    nursery.start_soon(self._take_late, slot, nursery)
+
+    async def _take_late(self, slot: _Slot, nursery: trio.Nursery) -> None:
+        await slot.done.wait()
+        self._take(slot, nursery)
+
+    def _take(self, slot: _Slot, nursery: trio.Nursery) -> None:
+        prepared = slot.prepared
+        if prepared is None:
+            self._places.release_on_behalf_of(slot.job.entry)
+            return
+        key = (prepared.job.provider, _prompt_key(prepared.job))
+        if key in self._same_prompt:
+            self._same_prompt[key].append(prepared)
+        else:
+            self._same_prompt[key] = deque([prepared])
+            nursery.start_soon(self._submit_in_turn, key)
 
     async def _submit_in_turn(self, key: tuple[str, str]) -> None:
         queue = self._same_prompt[key]

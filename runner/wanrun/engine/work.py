@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from wanrun.engine.again import make_again
+from wanrun.engine.calls import Calls
 from wanrun.engine.doubts import Doubt, Doubts
 from wanrun.engine.evidence import AIR_SECONDS
 from wanrun.engine.news import News
@@ -159,12 +160,14 @@ class Work:
     leave_at: float = math.inf  #: on trio's clock; what is not under way by then is left to another run
     open: dict[int, OpenJob] = field(init=False)
     chains: Chains = field(init=False)
+    calls: Calls = field(init=False)  #: of plugins
     links: dict[int, str] = field(default_factory=dict)  #: attempt -> link, as far as this run has seen one
 
     def __post_init__(self) -> None:
         self.stop.heard = lambda reason: self.emit(EventName.RUN_STOPPING, reason=reason.words)
         self.open = {job.entry: job for job in self.jobs}
         self.chains = Chains(self)
+        self.calls = Calls(self.world)
         self.to_prepare, self.prepare_queue = trio.open_memory_channel[OpenJob](math.inf)
         self.to_fetch, self.fetch_queue = trio.open_memory_channel[int](math.inf)
         self.to_deliver, self.deliver_queue = trio.open_memory_channel[OpenJob](math.inf)

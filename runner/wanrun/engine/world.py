@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 import trio
 
+from wanrun.engine.apart import run_apart
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -36,19 +38,9 @@ async def run_in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.
 class Apart(Protocol):
     """Runs an async function that may be in nobody's way."""
 
-    async def __call__(self, function: Callable[[], Awaitable[T]], /) -> T:
-        """Return what the function returns."""
+    async def __call__(self, function: Callable[[], Awaitable[T]], /, spare_seconds: float) -> T:
+        """Return what the function returns. As `run_apart`."""
         ...
-
-
-async def run_apart(function: Callable[[], Awaitable[T]], /) -> T:
-    """Run an async function in a thread with an event loop of its own; a cancelled caller leaves it to itself.
-
-    For foreign code that shares nothing with the engine: whatever it does, even blocking, stays in its thread.
-    """
-    in_thread = partial(trio.run, function)
-    one = trio.CapacityLimiter(1)  # one that never ends takes no place from others
-    return await trio.to_thread.run_sync(in_thread, abandon_on_cancel=True, limiter=one)
 
 
 @dataclass(frozen=True, slots=True)

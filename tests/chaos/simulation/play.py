@@ -194,7 +194,7 @@ class _Player:
         return await api.run_async(
             [self.history.folder / spec.file for spec in self.history.specs],
             self._setup(),
-            world=World(now=self._clocks.wall, random=self._chance(f"life {number}"), to_thread=_inline),
+            world=World(now=self._clocks.wall, random=self._chance(f"life {number}"), to_thread=_inline, apart=_apart),
             transport=self.history.network.wire(life, number),
             observe=observe,
             catalog=_catalog(),
@@ -233,6 +233,11 @@ async def _inline(function: Callable[..., Any], /, *args: Any, **kwargs: Any) ->
     """Stand in for a thread, which would not hold a virtual clock back."""
     await trio.lowlevel.checkpoint()
     return function(*args, **kwargs)
+
+
+async def _apart(function: Callable[[], Any], /, spare_seconds: float) -> Any:
+    """Stand in for a thread with a loop of its own."""
+    return await function()
 
 
 @cache
