@@ -221,7 +221,7 @@ class GuardedNotifier(Guarded[Notifier]):
             await self._made.notify(notice, ctx)
 
 
-class GuardedLedgerStore(_Guarded[LedgerStore]):
+class GuardedLedgerStore(Guarded[LedgerStore]):
     """A plugin's ledger store whose mistakes name the plugin."""
 
     def place(self) -> str:

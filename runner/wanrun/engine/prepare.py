@@ -101,10 +101,9 @@ class Preparer:
 
     async def upload(self, job: OpenJob, path: Path, *, key: str, mime: str) -> MediaUrl:
         """Return the upload of these bytes, made now unless this or an earlier run has a good one."""
-        if self._work.stage is not None:
-            self._staged_for[job.entry][key] = None
         ledger, lane = self._work.ledger, self._work.lanes[job.provider]
         if (stage := self._work.stage) is not None:
+            self._staged_for[job.entry][key] = None
             return await self._staged(stage, lane, path, key=key, mime=mime)
         async with self._uploads.setdefault((key, job.provider, job.model), trio.Lock()):
             media = ledger.upload(key, provider=job.provider, model=job.model)
