@@ -21,6 +21,7 @@ class Size:
     matrix_jobs: int = 10_000
     planned_jobs: tuple[int, ...] = (1_000, 10_000, 100_000)
     upload_mb: int = 100
+    deliver_mb: int = 500
 
 
 FULL = Size()
@@ -37,4 +38,5 @@ TINY = Size(
     matrix_jobs=20,
     planned_jobs=(20, 40),
     upload_mb=1,
+    deliver_mb=1,
 )
