@@ -7,13 +7,16 @@
 #   make check   formatting, lint, types, import layers and the quick tests, in under a minute
 
 PYTHON ?= python3
-# One more than there are processors, since many tests wait for a process or a deadline.
-WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
+# More than there are processors, since many tests wait for a process or a deadline; of the quick ones, fewer do.
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 2)
+QUICK_WORKERS ?= $(shell expr $(WORKERS) - 1)
 VENV := .venv
 BIN := $(VENV)/bin
+# Every test worker and every command that a test starts would compile again what was compiled before.
+unexport PYTHONDONTWRITEBYTECODE
 SOURCES := pyproject.toml README.md $(shell find runner plugins schemas -type f -not -name '*.pyc')
 
-.PHONY: demo test check lint docs bench chaos clean
+.PHONY: demo test quick check lint docs bench chaos clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -36,8 +39,11 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed $(VENV)/.developer
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-check: lint
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not slow"
+check: $(VENV)/.installed $(VENV)/.developer
+	@$(MAKE) --no-print-directory -j2 --output-sync=line lint quick
+
+quick: $(VENV)/.installed $(VENV)/.developer
+	$(BIN)/python -m pytest -q -n $(QUICK_WORKERS) --dist worksteal -m "not slow"
 
 lint: $(VENV)/.installed $(VENV)/.developer
 	$(BIN)/ruff format --check

@@ -51,11 +51,11 @@ class Size:
 
 
 CI = Size(
-    kill_step=2,
-    error_step=6,
+    kill_step=3,
+    error_step=8,
     without=("openat",),
-    kills={"pwrite64": 60, "fdatasync": 40, "fsync": 4, "rename": 1, "renameat": 3},
-    errors={"pwrite64": 150, "fsync": 5},
+    kills={"pwrite64": 80, "fdatasync": 60, "fsync": 5, "rename": 1, "renameat": 3},
+    errors={"pwrite64": 250, "fsync": 8},
 )
 FULL = Size(
     kill_step=1,

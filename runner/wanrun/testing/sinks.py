@@ -41,6 +41,9 @@ class SinkConformance(KindConformance):
     Each test has a folder and a new sink of its own; what `options` lead to must be empty when a test begins.
     """
 
+    #: Whether a place holds one file. False is for a sink whose place takes any number of them, such as the channel of
+    #: a chat: there nothing is in another's way, and `stored` reads the file that came last.
+    keeps_one_file = True
     #: What delivering `large_blocks` MiB may take, in bytes of memory; a sink that streams takes far less.
     memory_bytes = 32 * MEBIBYTE
     large_blocks = 64
@@ -129,11 +132,15 @@ class SinkConformance(KindConformance):
     def test_other_bytes_at_the_place_are_a_conflict(
         self, bench: Bench, options: Options, artifact: Artifact, other_artifact: Artifact, stored: Stored
     ) -> None:
-        """They may be somebody's, and they stay."""
+        """They may be somebody's, and they stay. Only where a place keeps any number of files there is no conflict."""
         deliver(bench, bench.delivery(options, artifact))
 
         failure = failed(bench, bench.delivery(options, other_artifact))
 
+        if not self.keeps_one_file:
+            assert failure is None, f"keeps_one_file is False, and a second file at the place fails: {failure!r}"
+            assert stored(_place(bench, options)) == CONTENT[::-1], "what was delivered last is not at the place"
+            return
         assert stored(_place(bench, options)) == CONTENT, "what was at the place is written over"
         assert isinstance(failure, SinkConflict), f"other bytes at the place are no SinkConflict: {failure!r}"
 
