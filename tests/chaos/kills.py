@@ -44,7 +44,7 @@ class Size:
     seed: int = 1
 
 
-CI = Size(kills=12, baseline_kills=0)  #: twice, so that two processors share them
+CI = Size(kills=30, baseline_kills=0)  #: twice, so that two processors share them
 FULL = Size(kills=500, baseline_kills=200)
 
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("seed", [1, 2], ids="seed {}".format)
-def test_a_dozen_kills_pay_nothing_twice_and_lose_nothing(seed: int) -> None:
+def test_thirty_kills_pay_nothing_twice_and_lose_nothing(seed: int) -> None:
     """By the emulator's own account statement and the files in the sink's folder; nobody helps."""
     size = replace(kills.CI, seed=seed)
 

@@ -17,7 +17,7 @@ from chaos.simulation.play import play
 pytestmark = pytest.mark.slow
 
 SEEDS = int(os.environ.get("WANRUN_SEEDS", simulation.CI.seeds))
-CHUNKS = 20  #: tests that the seeds are spread over, so that all processors have some at any time
+CHUNKS = 50  #: tests that the seeds are spread over, so that all processors have some at any time
 SEEDS_FOR_A_BUG = 200
 REPLAYED = (3, 11, 42)
 

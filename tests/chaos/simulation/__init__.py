@@ -48,7 +48,7 @@ class Size:
 
 
 GOES_ON = True  #: `measure` takes the result that there is
-CI = Size(seeds=200)
+CI = Size(seeds=500)
 FULL = Size(seeds=50_000)
 
 
