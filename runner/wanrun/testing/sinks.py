@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from wanrun.errors import SinkConflict, SinkError
+from wanrun.guards import given
 from wanrun.testing.artifacts import make_artifact, make_large_artifact
 from wanrun.testing.bench import values_of
 from wanrun.testing.cancelling import LEFTOVERS, awaits, cancel_at, finish
@@ -313,7 +314,7 @@ def files_below(folder: Path) -> set[Path]:
 
 
 def _call(sink: Sink, delivery: Delivery) -> Callable[[], Awaitable[Receipt]]:
-    return lambda: sink.deliver(delivery, Lent())
+    return lambda: given(sink.deliver(delivery, Lent()))
 
 
 def _all_at_once(sink: Sink, deliveries: Mapping[str, Delivery]) -> dict[str, Receipt]:
