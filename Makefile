@@ -7,9 +7,8 @@
 #   make check   formatting, lint, types, import layers and the quick tests, in under a minute
 
 PYTHON ?= python3
-# More than there are processors, since many tests wait for a process or a deadline; of the quick ones, fewer do.
-WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 2)
-QUICK_WORKERS ?= $(shell expr $(WORKERS) - 1)
+# One more than there are processors, since many tests wait for a process or a deadline.
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 VENV := .venv
 BIN := $(VENV)/bin
 # Every test worker and every command that a test starts would compile again what was compiled before.
@@ -43,7 +42,7 @@ check: $(VENV)/.installed $(VENV)/.developer
 	@$(MAKE) --no-print-directory -j2 --output-sync=line lint quick
 
 quick: $(VENV)/.installed $(VENV)/.developer
-	$(BIN)/python -m pytest -q -n $(QUICK_WORKERS) --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not slow"
 
 lint: $(VENV)/.installed $(VENV)/.developer
 	$(BIN)/ruff format --check

@@ -13,7 +13,7 @@ class Size:
     many_jobs: int = 1_000
     task_seconds: float = 5.0
     rounds: int = 3
-    sdks: int = 3  #: of the programs with the SDK, at the account's rates
+    sdks: int = 3  #: of the programs with the SDK, where they are not what is tried
     watched_jobs: int = 5  #: of a minute each, that the SDK is watched waiting for
     real_minutes: bool = True  #: whether those take their time
     virtual_jobs: int = 200  #: in virtual time, for calls
