@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from simulation import Simulation, states
-from wanrun import Delivery, Identity, MediaRef, MediaUrl, Receipt, SinkKind, SourceKind, hookimpl
+from wanrun import Delivery, Identity, MediaRef, MediaUrl, Receipt, SinkError, SinkKind, SourceKind, hookimpl
 from wanrun.engine.apart import run_apart
 from wanrun.engine.world import World
 from wanrun.errors import PluginError
@@ -123,9 +123,29 @@ class Plain(Slow):
         self.calls.append(time.monotonic())
         if self.hang is wait_for_ever:
             return wait_for_ever(ctx)
+        if self.hang is interrupt:
+            raise KeyboardInterrupt
         if self.hang is not None:
             time.sleep(30)
         return Receipt(self.place(delivery.sink, delivery.job), delivery.artifact.bytes, delivery.artifact.sha256)
+
+
+class SlowForOne(Slow):
+    """A sink that takes long under one name, and no time under others."""
+
+    def place(self, sink: Any, job: Any) -> str:
+        """Each sink has places of its own."""
+        return f"{sink.name}/{job.id}"
+
+    async def deliver(self, delivery: Delivery, ctx: Any) -> Receipt:
+        """Take long where it is called odd."""
+        self.hang = wait_long if delivery.sink.name == "odd" else None
+        return await Slow.deliver(self, delivery, ctx)
+
+
+async def wait_long(ctx: Any) -> None:
+    """Take nearly two minutes."""
+    await trio.sleep(100)
 
 
 # In virtual time
@@ -174,10 +194,54 @@ async def test_a_sink_that_gives_way_is_tried_again(simulate: Simulate, autojump
     )
 
 
+@pytest.mark.parametrize("other", ["folder: {path: else}", "slow: {path: other}"], ids=["other kind", "same kind"])
+async def test_a_sink_that_is_slow_holds_up_no_other(simulate: Simulate, autojump_clock: MockClock, other: str) -> None:
+    """However many jobs there are, and also one of its own kind; each job is done once, when both have its result."""
+    sim = simulate()
+    lines = "jobs:\n" + "".join(JOB.format(f"j{number}") for number in range(40))
+    await sim.run(sim.spec(lines))
+    began, slow, delivered, done = trio.current_time(), SlowForOne(None, seconds=600), list[float](), list[str]()
+
+    def observe(event: Any) -> None:
+        if event.name == "delivered" and event.data["sink"] == "other":
+            delivered.append(trio.current_time() - began)
+        if event.name == "job_done":
+            done.append(event.job)
+
+    outcome = await sim.run(
+        sim.spec(f"sinks: {{odd: {{slow: {{}}}}, other: {{{other}}}}}\n{lines}"),
+        catalog=slow.catalog(),
+        observe=observe,
+    )
+
+    assert (outcome.exit_code, len(delivered), len(done), len(set(done))) == (0, 40, 40, 40)
+    assert max(delivered) < 100
+    assert trio.current_time() - began > 900
+
+
+async def test_who_fails_late_hangs(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """A server that never answers holds the run for no hours, also where the plugin says so once it is cancelled."""
+    sim = simulate()
+
+    async def say_so(ctx: Any) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise SinkError("no answer")
+
+    slow = Slow(say_so, seconds=600)
+    spec = sim.spec(SINKS + "jobs:\n" + "".join(JOB.format(f"j{number}") for number in range(8)))
+    outcome = await sim.run(spec, catalog=slow.catalog())
+
+    assert (outcome.exit_code, set(states(outcome).values())) == (3, {"to deliver"})
+    assert len(slow.calls) < 8
+    assert trio.current_time() < 1500
+
+
 async def test_a_source_that_hangs_fails_its_own_job_only(simulate: Simulate, autojump_clock: MockClock) -> None:
     """Nothing is paid for it; the others are done meanwhile, also those behind it."""
     sim, slow = simulate(), Slow(wait_for_ever, seconds=600)
-    hanging = [f"h{number}" for number in range(6)]
+    hanging = [f"h{number}" for number in range(20)]
     spec = sim.spec("jobs:\n" + "".join(map(SLOW_JOB.format, hanging)) + JOB.format("one") + JOB.format("two"))
     done: list[float] = []
 
@@ -189,7 +253,7 @@ async def test_a_source_that_hangs_fails_its_own_job_only(simulate: Simulate, au
 
     assert outcome.exit_code == 1
     assert states(outcome) == dict.fromkeys(hanging, "failed") | {"one": "done", "two": "done"}
-    assert max(done) < 150
+    assert max(done) < 200
     assert 'its source "slow" did not return from prepare in 600 s' in outcome.jobs[0].why
     assert sim.made == 2
 
@@ -267,23 +331,63 @@ async def test_a_sink_that_never_ends_is_not_called_for_ever(simulate: Simulate)
     assert sum(words in job.why for job in outcome.jobs) == 8 - len(slow.calls)
 
 
-async def test_a_sink_that_ends_its_own_loop_is_told_of(simulate: Simulate) -> None:
-    """Its delivery cannot come to anything any more."""
+async def end_the_loop(ctx: Any) -> None:
+    """Have the loop end with an error."""
 
     async def fail() -> None:
         raise ZeroDivisionError
 
-    async def end_the_loop(ctx: Any) -> None:
-        trio.lowlevel.spawn_system_task(fail)
-        await trio.sleep_forever()
+    trio.lowlevel.spawn_system_task(fail)
+    await trio.sleep_forever()
 
+
+async def interrupt(ctx: Any) -> None:
+    """Raise what only a person at a keyboard may."""
+    raise KeyboardInterrupt
+
+
+async def interrupt_in_a_nursery(ctx: Any) -> None:
+    """And that in a group."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(interrupt, ctx)
+
+
+async def leave_a_scope_open(ctx: Any) -> None:
+    """Enter what is never left."""
+    trio.CancelScope().__enter__()
+
+
+async def leave_a_nursery_open(ctx: Any) -> None:
+    """And with a child in it."""
+    nursery = await trio.open_nursery().__aenter__()
+    nursery.start_soon(trio.sleep_forever)
+
+
+@pytest.mark.parametrize(
+    ("make", "breaking", "words"),
+    [
+        (Slow, end_the_loop, "ended its event loop in deliver"),
+        (Slow, interrupt, "ended its event loop in deliver"),
+        (Plain, interrupt, "ended its event loop in deliver"),
+        (Slow, interrupt_in_a_nursery, "ended its event loop in deliver"),
+        (Slow, leave_a_scope_open, "failed in deliver: RuntimeError: Cancel scope stack corrupted"),
+        (Slow, leave_a_nursery_open, ""),
+    ],
+)
+async def test_a_sink_that_breaks_its_own_loop_is_told_of(
+    simulate: Simulate, capfd: pytest.CaptureFixture[str], make: type[Slow], breaking: Hang, words: str
+) -> None:
+    """Its delivery cannot come to anything any more; nothing is printed, and the next one has a sound loop."""
     sim, spec = await to_deliver(simulate, 1)
-    slow = Slow(end_the_loop, seconds=60)
+    slow = make(breaking, seconds=60)
 
     outcome = await sim.run(spec, catalog=slow.catalog(), world=World(apart=impatiently))
+    slow.hang = None
+    mended = await sim.run(spec, catalog=slow.catalog(), world=World(apart=impatiently))
 
-    assert (outcome.exit_code, len(slow.calls)) == (3, 1)
-    assert 'its sink "slow" ended its event loop in deliver' in outcome.jobs[0].why
+    assert (outcome.exit_code, len(slow.calls), mended.exit_code) == (3, 2, 0)
+    assert f'its sink "slow" {words}' in outcome.jobs[0].why
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

@@ -144,30 +144,30 @@ def test_a_transaction_that_a_full_disk_has_ended_is_not_taken_for_whole(book: B
 def test_one_commit_keeps_all_that_was_written_soon(book: Book) -> None:
     """Whoever waits for what it has written needs no commit of its own if another has come meanwhile."""
     with book.open() as ledger:
-        assert ledger.batch is None
+        assert ledger.next_commit is None
         with ledger.transaction(soon=True):
             enter(ledger, "one")
-        first = ledger.batch
+        first = ledger.next_commit
         with ledger.transaction(soon=True):
             enter(ledger, "two")
-        assert ledger.batch is first is not None
+        assert ledger.next_commit is first is not None
 
         ledger.keep(first)
         assert addresses(book) == ["spring/one", "spring/two"]
 
         with ledger.transaction(soon=True):
             enter(ledger, "three")
-        ledger.keep(first)  # it is there already; the next batch goes on to wait
+        ledger.keep(first)  # it is there already; the next commit goes on to wait
         assert addresses(book) == ["spring/one", "spring/two"]
 
 
 def test_whoever_waits_hears_that_what_it_wrote_was_undone(book: Book) -> None:
-    """Another's commit has failed, and the next batch is not taken for the lost one."""
+    """Another's commit has failed, and the next one is not taken for the lost one."""
     with book.open() as ledger, closing(sqlite3.connect(book.path)) as reader:
         ledger._connection.execute("PRAGMA busy_timeout = 1")
         with ledger.transaction(soon=True):
             enter(ledger, "one")
-        lost = ledger.batch
+        lost = ledger.next_commit
         assert lost is not None
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM entries").fetchall()
@@ -182,6 +182,25 @@ def test_whoever_waits_hears_that_what_it_wrote_was_undone(book: Book) -> None:
 
         assert caught.value.exit_code is ExitCode.UNFINISHED
         ledger.flush()
+    assert addresses(book) == ["spring/two"]
+
+
+def test_what_sqlite_has_undone_unasked_does_not_come_with_the_next_commit(book: Book) -> None:
+    """As it may when it cannot read: a create whose intention was in it does not leave, and nobody hears of it."""
+    heard: list[str] = []
+    with book.open() as ledger:
+        with ledger.transaction(soon=True):
+            enter(ledger, "one")
+            ledger.once_committed(lambda: heard.append("one"))
+        lost = ledger.next_commit
+        assert lost is not None
+        ledger._connection.execute("ROLLBACK")
+        enter(ledger, "two")
+
+        with pytest.raises(LedgerError, match=r"undone"):
+            ledger.keep(lost)
+
+    assert heard == []
     assert addresses(book) == ["spring/two"]
 
 

@@ -1,7 +1,8 @@
 """Event loops in threads of their own, for code that may be in nobody's way: whatever it does, it is done there.
 
-A loop that is idle is kept for a while, since a new one takes half a millisecond. One whose work does not end though it
-is cancelled is left alone, with all that it holds open: nothing that a thread of it still writes to is closed.
+A loop that has given an answer is kept for a while, since a new one takes half a millisecond. One whose work does not
+end though it is cancelled is left alone, with all that it holds open: nothing that a thread of it still writes to is
+closed.
 """
 
 from __future__ import annotations
@@ -42,17 +43,13 @@ async def run_apart(function: Callable[[], Awaitable[T]], /, spare_seconds: floa
     if is_plain:
         return await _run_plain(function, spare_seconds)
     loop = _idle_loop() or await _new_loop()
-    is_left = False
     try:
-        return await loop.run(function, spare_seconds=spare_seconds)
-    except LeftAlone:
-        is_left = True
+        answer = await loop.run(function, spare_seconds=spare_seconds)
+    except BaseException:
+        loop.retire()  # what such a call leaves behind is to be in nobody's way either
         raise
-    finally:
-        if is_left:
-            loop.retire()
-        else:
-            _idle.append(loop)
+    _idle.append(loop)
+    return answer
 
 
 async def _run_plain(function: Callable[[], Awaitable[T]], spare_seconds: float) -> T:
@@ -83,6 +80,10 @@ def _driven(function: Callable[[], Awaitable[T]]) -> T:
     except StopIteration as end:
         answer: T = end.value
         return answer
+    except Exception:
+        raise
+    except BaseException as exc:  # such as what only a person at a keyboard may raise
+        raise LeftAlone from exc
     raise Waits
 
 
@@ -205,7 +206,7 @@ async def _new_loop() -> Loop:
 
 
 def _live(tell: Callable[[Loop], None]) -> None:
-    with suppress(Exception):  # foreign code can end its loop; whoever called it hears that it never ended
+    with suppress(BaseException):  # foreign code can end its loop; whoever called it hears that it never ended
         trio.run(_serve, tell)
 
 

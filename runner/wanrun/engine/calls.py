@@ -16,6 +16,7 @@ import trio
 
 from wanrun.engine.apart import LeftAlone, Waits
 from wanrun.errors import WanrunError
+from wanrun.guards import said
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -79,7 +80,7 @@ class Calls:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._overdue: Counter[tuple[Made, str]] = Counter()  # calls in a row
+        self._overdue: Counter[tuple[Made, str, str]] = Counter()  # calls in a row
 
     async def make(
         self,
@@ -88,13 +89,14 @@ class Calls:
         function: Callable[[], Awaitable[T]],
         time: CallTime,
         *,
+        to: str = "",
         spare_seconds: float = SPARE_SECONDS,
     ) -> T:
-        """Return what a method of a plugin's object returns.
+        """Return what a method of a plugin's object returns; `to`: the name of the sink that it is called for.
 
         Raises `Overdue` past its time, and `PluginError` for one that is not called any more.
         """
-        key, in_time = (made, method), f"{time.seconds:g} s"
+        key, in_time = (made, method, to), f"{time.seconds:g} s"
         if self._overdue[key] >= OVERDUE_AT_MOST:
             raise made.error(
                 f"is not called any more in this run: {OVERDUE_AT_MOST} calls of {method} in a row did not return in "
@@ -111,11 +113,16 @@ class Calls:
                 raise made.error(f"ended its event loop in {method}") from None
         except Waits:
             raise made.error(f"gave something to be awaited for {method}; write it as async def") from None
-        except WanrunError:
-            self._overdue[key] = 0
-            raise
-        if is_left or time.scope.cancelled_caught:
-            self._overdue[key] += 1
+        except Exception as exc:
+            self._note(key, is_overdue=time.scope.cancel_called)
+            if isinstance(exc, WanrunError):
+                raise
+            raise made.error(f"failed in {method}: {said(exc)}") from exc  # where its guard cannot see it
+        is_overdue = is_left or time.scope.cancelled_caught
+        self._note(key, is_overdue=is_overdue)
+        if is_overdue:
             raise Overdue(str(made.error(f"did not return from {method} in {in_time}")), is_left=is_left)
-        self._overdue[key] = 0
         return answer
+
+    def _note(self, key: tuple[Made, str, str], *, is_overdue: bool) -> None:
+        self._overdue[key] = self._overdue[key] + 1 if is_overdue else 0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import trio
@@ -15,7 +15,7 @@ from wanrun.events import EventName
 from wanrun.guards import GuardedSink, given
 from wanrun.ledger import DeliveryRow
 from wanrun.ledger.deliveries import facts_of
-from wanrun.plan import is_delivered
+from wanrun.plan import Destination, is_delivered
 from wanrun.rehearsal import Rehearsal
 from wanrun.types import Delivery
 
@@ -23,13 +23,10 @@ if TYPE_CHECKING:
     from wanrun.engine.work import OpenJob, Work
     from wanrun.hookspecs import Sink
     from wanrun.ledger import Attempt
-    from wanrun.plan import Destination, PlannedJob
+    from wanrun.plan import PlannedJob
     from wanrun.types import Receipt
 
-    _Places = defaultdict[str, trio.CapacityLimiter]  # by the kind of sink
-
-JOBS_AT_ONCE = 32  #: whose deliveries are under way, or wait for a place at their kind of sink
-DELIVERIES_AT_ONCE = 4  #: to one kind of sink
+DELIVERIES_AT_ONCE = 4  #: to one sink of a spec
 TRIES = 3
 FIRST_PAUSE_SECONDS = 1.0
 _NO_FILE = "put the file back from where it was delivered before, or pay for another take with --again"
@@ -42,44 +39,56 @@ class _Gone(SinkError):
 
 
 async def deliver_artifacts(work: Work) -> None:
-    """Deliver until this run has nothing open; to each kind of sink a few at once, so that none waits for another."""
-    places: _Places = defaultdict(lambda: trio.CapacityLimiter(DELIVERIES_AT_ONCE))
+    """Deliver until this run has nothing open; to each sink a few at once, so that none waits for another."""
+    queues: dict[tuple[str, str], trio.MemorySendChannel[tuple[_Result, Destination]]] = {}  # by kind and name of sink
     async with trio.open_nursery() as nursery:
-        for _ in range(JOBS_AT_ONCE):
-            nursery.start_soon(_deliver_jobs, work, places)
+        async for job in work.deliver_queue:
+            result = _result(work, job)
+            for goal in tuple(result.missing):
+                key = (goal.sink.kind, goal.sink.name)
+                if key not in queues:
+                    queues[key], queue = trio.open_memory_channel[tuple[_Result, Destination]](math.inf)
+                    for _ in range(DELIVERIES_AT_ONCE):
+                        nursery.start_soon(_deliver_to_one, work, queue)
+                queues[key].send_nowait((result, goal))
+        for waiting in queues.values():
+            waiting.close()
 
 
-async def _deliver_jobs(work: Work, places: _Places) -> None:
-    async for job in work.deliver_queue:
-        assert job.planned is not None
-        entry = work.ledger.entry(job.entry)
-        assert entry.attempt is not None
-        missing = [goal for goal in job.planned.destinations if not is_delivered(entry, goal)]
-        if not missing:
-            work.emit(EventName.JOB_DONE, job)
-        async with trio.open_nursery() as nursery:
-            for goal in missing:
-                nursery.start_soon(_deliver_in_turn, work, job, entry.attempt, goal, missing, places)
-        work.settle(job)
+@dataclass(slots=True)
+class _Result:
+    """A job whose artifact is delivered."""
+
+    job: OpenJob
+    planned: PlannedJob
+    attempt: Attempt
+    missing: list[Destination]  #: that have no receipt
+    left: int  #: deliveries that have not ended
 
 
-async def _deliver_in_turn(
-    work: Work, job: OpenJob, attempt: Attempt, goal: Destination, missing: list[Destination], places: _Places
-) -> None:
+def _result(work: Work, job: OpenJob) -> _Result:
+    """Return a job with what it lacks; one that lacks nothing is done."""
+    entry = work.ledger.entry(job.entry)
     assert job.planned is not None
-    async with places[goal.sink.kind]:
-        await _deliver(work, job, job.planned, attempt, goal, missing)
+    assert entry.attempt is not None
+    missing = [goal for goal in job.planned.destinations if not is_delivered(entry, goal)]
+    if not missing:
+        work.emit(EventName.JOB_DONE, job)
+        work.settle(job)
+    return _Result(job, job.planned, entry.attempt, missing, len(missing))
 
 
-async def _deliver(
-    work: Work,
-    job: OpenJob,
-    planned: PlannedJob,
-    attempt: Attempt,
-    destination: Destination,
-    missing: list[Destination],
-) -> None:
+async def _deliver_to_one(work: Work, queue: trio.MemoryReceiveChannel[tuple[_Result, Destination]]) -> None:
+    async for result, goal in queue:
+        await _deliver(work, result, goal)
+        result.left -= 1
+        if not result.left:
+            work.settle(result.job)
+
+
+async def _deliver(work: Work, result: _Result, destination: Destination) -> None:
     """Deliver to one sink and record what came of it, with the job's end if nothing is missing then."""
+    job, attempt = result.job, result.attempt
     artifact = attempt.artifact(work.artifacts)
     row = DeliveryRow(
         entry=job.entry,
@@ -93,13 +102,13 @@ async def _deliver(
     delivery = Delivery(
         artifact=artifact,
         sink=destination.sink,
-        job=planned.job,
-        fingerprint=planned.fingerprint,
+        job=result.planned.job,
+        fingerprint=result.planned.fingerprint,
         task_id=attempt.task_id or "",
         usage=attempt.usage,
         may_replace=work.ledger.delivered_to(destination.recorded, address=job.address),
         account=work.ledger.account,
-        fitted=planned.fitted,
+        fitted=result.planned.fitted,
     )
     if delivery.may_replace - {artifact.sha256}:
         work.ledger.gives_way(row)
@@ -111,11 +120,11 @@ async def _deliver(
     except SinkError as exc:
         _undelivered(work, job, row, exc)
         return
-    missing.remove(destination)
+    result.missing.remove(destination)
     with work.recording_soon():
         work.ledger.delivered(row, receipt)
         work.emit(EventName.DELIVERED, job, sink=row.sink, place=receipt.place, bytes=receipt.bytes)
-        if not missing:
+        if not result.missing:
             work.emit(EventName.JOB_DONE, job)
 
 
@@ -166,4 +175,4 @@ async def _call(work: Work, sink: Sink, delivery: Delivery) -> Receipt:
     if not isinstance(sink, GuardedSink):
         return await given(sink.deliver(delivery, context))  # a rehearsal
     time = CallTime(work.catalog.sinks[delivery.sink.kind].seconds)
-    return await work.calls.make(sink, "deliver", lambda: sink.deliver(delivery, context), time)
+    return await work.calls.make(sink, "deliver", lambda: sink.deliver(delivery, context), time, to=delivery.sink.name)

@@ -274,7 +274,9 @@ async def _send(work: Work, listener: Listener, facts: Facts) -> bool:
     answered, time = False, CallTime(CALL_SECONDS)
     try:
         with work.stop.reply():
-            answered = await work.calls.make(notifier, "notify", call, time, spare_seconds=SPARE_SECONDS)
+            answered = await work.calls.make(
+                notifier, "notify", call, time, to=listener.sink.name, spare_seconds=SPARE_SECONDS
+            )
     finally:
         listener.remembered = context.remembered  # also of a call that has failed after it had said something
     if not answered:

@@ -119,10 +119,12 @@ class _Submitter:
                 if slot.done.is_set():
                     self._take(slot, nursery)
                 else:
+                    self._places.release_on_behalf_of(slot.job.entry)
                     nursery.start_soon(self._take_late, slot, nursery)
 
     async def _take_late(self, slot: _Slot, nursery: trio.Nursery) -> None:
         await slot.done.wait()
+        await self._places.acquire_on_behalf_of(slot.job.entry)
         self._take(slot, nursery)
 
     def _take(self, slot: _Slot, nursery: trio.Nursery) -> None:

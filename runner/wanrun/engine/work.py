@@ -281,12 +281,12 @@ class Work:
 
         No cancellation comes in between: what was written is acted on, or the run ends with a `LedgerError`.
         """
-        batch = self.ledger.batch
-        if batch is None:
+        commit = self.ledger.next_commit
+        if commit is None:
             return
         with trio.CancelScope(shield=True):
             await trio.sleep(TOGETHER_SECONDS)
-        self.ledger.keep(batch)
+        self.ledger.keep(commit)
 
     async def let_creates_go(self) -> None:
         """Wait for a moment while creates are under way: an empty place costs time, a result that waits does not."""

@@ -26,12 +26,13 @@ _OPENING = RLock()
 _OPEN: WeakSet[Database] = WeakSet()  #: in this process
 
 
-class Batch:
-    """What goes to disk with one commit."""
+class Commit:
+    """What goes to disk in one step, from its first write on."""
 
-    __slots__ = ("is_costly", "is_kept")
+    __slots__ = ("callbacks", "is_costly", "is_kept")
 
     def __init__(self) -> None:
+        self.callbacks: list[Callable[[], None]] = []  #: to be called when it is on disk
         self.is_costly = False  #: it holds something that it is costly to lose
         self.is_kept = False  #: on disk; one that was undone never is
 
@@ -43,8 +44,7 @@ class Database:
         self._connection, self._name, self._now = connection, name, now
         _OPEN.add(self)
         self._depth = 0
-        self._batch = Batch()
-        self._committed: list[Callable[[], None]] = []  # to be called when what is written is on disk
+        self._latest = Commit()
 
     @classmethod
     def open(cls, path: Path, *, now: Callable[[], float]) -> Self:
@@ -141,10 +141,14 @@ class Database:
         if self._depth:
             yield
             return
-        told, others_wait = len(self._committed), self._connection.in_transaction
-        self._batch.is_costly |= costly
+        others_wait = self._connection.in_transaction
         with self._errors():
             self._connection.execute("SAVEPOINT own" if others_wait else "BEGIN IMMEDIATE")
+        if not others_wait:
+            self._latest = Commit()
+        self._latest.is_costly |= costly
+        callbacks = self._latest.callbacks
+        told = len(callbacks)
         self._depth = 1
         try:
             yield
@@ -153,7 +157,7 @@ class Database:
                 with self._errors():
                     self._connection.execute("RELEASE own")
         except BaseException:
-            del self._committed[told:]
+            del callbacks[told:]
             self._undo(only_own=others_wait)
             raise
         finally:
@@ -175,32 +179,32 @@ class Database:
         """Put on disk what was written soon, if anything was."""
         if self._depth or not self._connection.in_transaction:
             return
-        self._commit(COSTLY_COMMIT_TRIES if self._batch.is_costly else 1)
-        callbacks, self._committed = self._committed, []
-        for callback in callbacks:
+        commit = self._latest
+        self._commit(commit)
+        for callback in commit.callbacks:
             callback()
 
     @property
-    def batch(self) -> Batch | None:
+    def next_commit(self) -> Commit | None:
         """What was written soon and is not on disk yet; None when all is."""
-        return self._batch if self._connection.in_transaction else None
+        return self._latest if self._connection.in_transaction else None
 
-    def keep(self, batch: Batch) -> None:
-        """Put a batch on disk unless it is there by now; raises `LedgerError` also when it was undone meanwhile."""
-        if batch is self._batch:
+    def keep(self, commit: Commit) -> None:
+        """Have a commit on disk, if it is not there by now; raises `LedgerError` also when it was undone meanwhile."""
+        if commit is self._latest:
             self.flush()
-        if not batch.is_kept:
+        if not commit.is_kept:
             raise self._undone()
 
     def once_committed(self, callback: Callable[[], None]) -> None:
         """Call back when what is being written is on disk: after the transaction, or at once outside of one."""
         if self._depth:
-            self._committed.append(callback)
+            self._latest.callbacks.append(callback)
         else:
             callback()
 
-    def _commit(self, tries: int) -> None:
-        for left in reversed(range(tries)):
+    def _commit(self, commit: Commit) -> None:
+        for left in reversed(range(COSTLY_COMMIT_TRIES if commit.is_costly else 1)):
             try:
                 with self._errors():
                     self._connection.execute("COMMIT")
@@ -209,8 +213,7 @@ class Database:
                     self._rollback()
                     raise
             else:
-                self._batch.is_kept = True
-                self._batch = Batch()
+                commit.is_kept = True
                 return
 
     def _undo(self, *, only_own: bool) -> None:
@@ -223,8 +226,6 @@ class Database:
         self._rollback()
 
     def _rollback(self) -> None:
-        self._committed.clear()
-        self._batch = Batch()
         with suppress(sqlite3.Error):  # a disk that fails here too: the journal stays, and whoever opens next uses it
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
