@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def ledger_store_of(project: Project) -> LedgerStore:
     """Return the ledger store that the settings name; raises `SettingsError` where they name none, or a bad one."""
     settings, table = project.settings, project.settings.ledger_store
+    if project.setup.emulator is not None:
+        raise SettingsError("the ledger of an emulator does not go through the ledger store; leave out --emulator")
     if table is None:
         raise SettingsError(
             f"{settings.file or settings.root / FILE_NAME} names no ledger store; write a table such as "

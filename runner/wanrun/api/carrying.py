@@ -18,7 +18,7 @@ from wanrun.ledger import RESULT_LIFE_SECONDS, AttemptState, Ledger, LedgerLock
 from wanrun.ledger.backup import back_up, check_place, snapshot, whole_file, write_copy
 from wanrun.ledger.compare import Difference, Relation, compare, tasks_of
 from wanrun.ledger.intact import as_ledger
-from wanrun.ledger.lending import Lent, lend, not_given_back
+from wanrun.ledger.lending import Lent, is_on_its_way_back, lend, not_given_back
 from wanrun.ledger.portable import Portable, account_in, claim_in, digest_of, lent_in, lines_of, migrate, read_portable
 from wanrun.ledger.store import SERVICE, account_words
 from wanrun.plan import standing
@@ -215,7 +215,7 @@ def take(portable: Portable, name: str, project: Project, replace: str | None) -
             relation = difference.relation
             if relation is Relation.SAME and portable.claim is None and _knows_no_more(portable, lent):
                 return dataclasses.replace(described(here, project, portable.made_at), relation=relation)
-            _check_claim(portable, claim_in(here, str(path)), path)
+            _check_claim(portable, claim_in(here, str(path)), lent, path)
             _check_lent(portable, lent, name, path)
             if relation in (Relation.OLDER, Relation.DIVERGED):
                 state = digest_of(here)
@@ -235,9 +235,13 @@ def _knows_no_more(portable: Portable, lent: Lent | None) -> bool:
     return portable.lent.at <= lent.at
 
 
-def _check_claim(portable: Portable, claim: Claim | None, path: Path) -> None:
-    """Raise `SettingsError` for a file in place of a ledger that has to go back to the ledger store."""
-    if claim is not None and not _is_of_store(portable.lent):
+def _check_claim(portable: Portable, claim: Claim | None, lent: Lent | None, path: Path) -> None:
+    """Raise `SettingsError` for a file in place of a ledger that has to go back to the ledger store.
+
+    Another generation may take the place of one that was about to be taken.
+    """
+    is_ours = claim is not None and (lent is None or is_on_its_way_back(lent, claim))
+    if claim is not None and (is_ours or not _is_of_store(portable.lent)):
         raise SettingsError(
             f"{path} goes on with generation {claim.generation} of the ledger store; nothing was changed. Give it back "
             "before another takes its place: wanrun ledger export --store"
