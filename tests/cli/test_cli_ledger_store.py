@@ -244,6 +244,36 @@ def test_a_file_of_a_ledger_that_was_taken_is_for_looking(project: Project, serv
     assert runnable(project, "one", "two") == 1
 
 
+@pytest.mark.parametrize("who", ["machine one", None], ids=["taken", "the first"])
+def test_a_file_of_a_ledger_that_could_not_be_given_back_brings_it_there(
+    project: Project, server: OssServer, who: str | None
+) -> None:
+    """From another machine, once a person has reclaimed it; the file cannot be lent besides."""
+    if who is None:
+        project.wanrun("ledger", "new", *at("one"))
+    else:
+        begun(project)
+        project.wanrun(*TAKE, who, *at("one"))
+    with project.ledger("one/ledger.db") as ledger:
+        intended(ledger, "job")
+    server.faults.append(Fault("PutObject", "refuse", at=1, times=99))
+    stuck = project.wanrun(*GIVE, *at("one"))
+    server.faults.clear()
+
+    lent = project.wanrun("ledger", "export", "lent.jsonl", "--lent-to", "me", *at("one"))
+    project.wanrun("ledger", "export", "kept.jsonl", *at("one"))
+    taken = project.wanrun("ledger", "import", "kept.jsonl", *at("two"))
+    back = project.wanrun("ledger", "reclaim", who or "whoever was giving it back", *at("two"))
+    given = project.wanrun(*GIVE, *at("two"))
+    here = project.wanrun(*GIVE, *at("one"))
+
+    assert stuck.exit_code != 0, stuck
+    assert (lent.exit_code, "through which it is handed on" in lent.stderr) == (2, True), lent
+    assert f"lent to {who or 'whoever was giving it back'} at 20" in taken.stdout
+    assert (back.exit_code, given.exit_code, here.exit_code) == (0, 0, 0), (back, given, here)
+    assert "which knows all that is known here already" in here.stdout
+
+
 def test_the_check_up_says_what_is_in_the_store(project: Project, server: OssServer) -> None:
     """And why it cannot be reached."""
     begun(project)

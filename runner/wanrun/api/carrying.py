@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wanrun.api.ledgers import check_no_journal
-from wanrun.errors import LedgerBusy, LedgerError, SettingsError
+from wanrun.errors import LedgerBusy, LedgerError, SettingsError, WanrunError
 from wanrun.ledger import RESULT_LIFE_SECONDS, AttemptState, Ledger, LedgerLock
 from wanrun.ledger.backup import back_up, check_place, snapshot, whole_file, write_copy
 from wanrun.ledger.compare import Difference, Relation, compare, tasks_of
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 STANDARD = "-"  #: in place of a file: standard output, or input
 PACKED = ".gz"  #: how the name of a file ends that is to be packed
 BEFORE = "before-import"  #: marks the ledger that gave way last to a file that knows all of it
+NOBODY = "whoever was giving it back"  #: has a ledger that is on its way to the ledger store, and was lent to nobody
 MOST_NAMED = 20  #: of what one ledger knows and another does not
 
 
@@ -107,9 +108,9 @@ def export_ledger(
     """Write the ledger to a file, or with `-` to standard output: one state of it, whole or not at all.
 
     `lent_to` names who goes on with the ledger: whoever imports the file may look at it, and a run refuses it. The
-    same holds for a file that is written while a run uses the ledger, or of one that is taken from a ledger store,
-    where it goes back to. Raises `SettingsError` for a place that cannot
-    be, `LedgerBusy` when it is to be lent while a run uses it, and `LedgerError`, also when it is lent already.
+    same holds for a file that is written while a run uses the ledger, or of one that is taken from a ledger store or on
+    its way back there. Raises `SettingsError` for a place that cannot be, or to lend what is handed on through a ledger
+    store, `LedgerBusy` when it is to be lent while a run uses it, and `LedgerError`, also when it is lent already.
     """
     ledger = open_project(setup or Setup()).ledger_path
     path = None if str(to) == STANDARD else Path(to).absolute()
@@ -139,13 +140,18 @@ def _state_of(ledger: Path, lent: Lent | None, now: float) -> tuple[sqlite3.Conn
         tables, used_by = snapshot(ledger), Lent(f"the run that was using it, {exc.holder}", now)
     try:
         before, claim = lent_in(tables, str(ledger)), claim_in(tables, str(ledger))
+        if claim is not None and lent is not None:
+            raise SettingsError(
+                f"{ledger} goes on with generation {claim.generation} of the ledger store, through which it is handed "
+                "on: wanrun ledger export --store"
+            )
         if before is not None and lent is not None:
             raise not_given_back(str(ledger), before)
-    except LedgerError:
+    except WanrunError:
         tables.close()
         raise
-    in_store = None if claim is None else Lent(claim.to, claim.at, claim.generation)
-    return tables, before or lent or in_store or used_by
+    in_store = None if claim is None else Lent(claim.to or NOBODY, claim.at, claim.generation)
+    return tables, in_store or before or lent or used_by
 
 
 def write_lines(path: Path, lines: Iterable[bytes], *, packed: bool) -> None:
