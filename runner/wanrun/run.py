@@ -236,6 +236,7 @@ class Run:
         make_private(self.project.artifacts)
         world = self.world
         async with AsyncExitStack() as stack:
+            stack.enter_context(relied_on(self.project.artifacts))
             if any(job.planned is not None and job.planned.fitted for job in work.jobs):
                 stack.enter_context(relied_on(self.project.fitted))
             for service in await stack.enter_async_context(services.started()):

@@ -299,6 +299,26 @@ def test_a_download_goes_once_its_attempt_is_over(project: Project, book: Book) 
     assert doubtful == set(AttemptState) - {AttemptState.FETCHED}
 
 
+@pytest.mark.slow
+def test_what_a_run_with_another_ledger_fetches_stays(project: Project) -> None:
+    """Two ledgers in one folder have one artifact store, and number their downloads alike."""
+    child = project.start(project.spec("one"), "--emulator", "--edit", "none", "--speed", "1")
+    child.until(": submitted")
+    copy = project.folder / ".wanrun/emulator/artifacts/.wanrun-0123456789abcdef.part"
+    copy.touch()
+    other = ("clean", "--yes", "--emulator", "--ledger", ".wanrun/emulator/other.db")
+
+    during = project.wanrun(*other)
+    was_there = copy.exists()
+    child.signal(signal.SIGKILL)
+    child.end()
+    after = project.wanrun(*other)
+
+    assert (during.exit_code, was_there) == (0, True), during
+    assert f"what is in {copy.parent} stays: a run with another ledger relies on it" in during.stdout
+    assert (after.exit_code, copy.exists()) == (0, False), after
+
+
 def test_what_a_run_relies_on_stays(project: Project, book: Book) -> None:
     """With its own ledger it is told to wait; with another one what it has made is left alone."""
     made = book.file(f"fitted/{MADE}")
@@ -311,7 +331,7 @@ def test_what_a_run_relies_on_stays(project: Project, book: Book) -> None:
 
     assert (busy.exit_code, other.exit_code, after.exit_code) == (3, 0, 0), (busy, other)
     assert "ledger.db is in use by another run" in busy.stderr
-    assert "what was made of local files stays: a run with another ledger relies on it" in other.stdout
+    assert f"what is in {made.parent} stays: a run with another ledger relies on it" in other.stdout
     assert "removed 1 file" in after.stdout
     assert not made.exists()
 

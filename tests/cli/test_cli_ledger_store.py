@@ -127,6 +127,9 @@ def test_only_a_ledger_that_was_taken_is_run_with(
         assert f"{name}/ledger.db is not taken from the ledger store that wanrun.toml names" in said.stderr
     assert (project.folder / "one").exists() is False
     assert server.calls == []
+    for name in ("one", "two"):
+        findings = project.wanrun("doctor", "--format", "json", *at(name)).json["findings"]
+        assert [each["verdict"] for each in findings if "is not taken from the ledger" in each["words"]] == ["note"]
 
 
 def test_an_emulators_ledger_stays_here(project: Project, server: OssServer) -> None:

@@ -16,6 +16,7 @@ from wanrun.api.standing import standings
 from wanrun.api.stored import ledger_store_standing
 from wanrun.errors import LedgerError, PluginError, SettingsError, WanrunError
 from wanrun.ledger import Ledger
+from wanrun.ledger.lending import not_taken
 from wanrun.ledger.store import account_words
 from wanrun.project import Setup, open_project
 from wanrun.ready import check_stage
@@ -156,6 +157,8 @@ def _nobodys(what: str, given: Sequence[str] | None, known: Sequence[str], why: 
 def _ledger(project: Project) -> tuple[list[Finding], str | None]:
     """Look at the ledger; returns whose it is too."""
     path = project.ledger_path
+    if not path.is_file() and project.uses_ledger_store:
+        return [_not_taken(path)], None
     if not path.is_file():
         return [fine("ledger", f"{path}: none yet, the first run makes it", path=str(path), account=None)], None
     try:
@@ -171,7 +174,14 @@ def _ledger(project: Project) -> tuple[list[Finding], str | None]:
     counts = Counter(job.state.value for job in jobs)
     listed = ", ".join(f"{count} {state}" for state, count in counts.items()) or "no jobs"
     whole = fine("ledger", f"{path} {owner}; sound; {listed}", path=str(path), account=account, jobs=dict(counts))
-    return [whole, *_lent(path, lent, claim, hindrance), *_unsettled(jobs)], account
+    found = [whole, *_lent(path, lent, claim, hindrance)]
+    if project.uses_ledger_store and lent is None and claim is None:
+        found.append(_not_taken(path))
+    return [*found, *_unsettled(jobs)], account
+
+
+def _not_taken(path: Path) -> Finding:
+    return note("ledger", str(not_taken(str(path))), path=str(path), lent_to=None)
 
 
 def _lent(path: Path, lent: Lent | None, claim: Claim | None, hindrance: LedgerError | None) -> Iterator[Finding]:

@@ -54,6 +54,10 @@ class LeftoverSort(StrEnum):
     RESULTS = "results"  #: in the artifact store, and delivered everywhere
 
 
+_MADE = (LeftoverSort.FITTED,)
+_FETCHED = (LeftoverSort.PARTIAL, LeftoverSort.RESULTS)
+
+
 @dataclass(frozen=True, slots=True)
 class Leftover:
     """One file that can go."""
@@ -139,8 +143,8 @@ class _Cleaning:
         if not found or agree is None or not await agree(cleaning):
             return cleaning
         await self._unstage([each for each in found if each.sort is LeftoverSort.STAGED])
-        self._remove_fitted([each for each in found if each.sort is LeftoverSort.FITTED])
-        self._remove(each for each in found if each.sort in (LeftoverSort.PARTIAL, LeftoverSort.RESULTS))
+        for folder, sorts in ((self._project.fitted, _MADE), (self._project.artifacts, _FETCHED)):
+            self._remove_in(folder, [each for each in found if each.sort in sorts])
         return replace(self._so_far(found), removed=tuple(self._removed))
 
     def _so_far(self, found: Sequence[Leftover]) -> Cleaning:
@@ -237,12 +241,12 @@ class _Cleaning:
         self._say_stays(chained, "result", "needed by jobs that chain from it and have none yet")
         return _sized(LeftoverSort.RESULTS, free)
 
-    def _remove_fitted(self, files: Sequence[Leftover]) -> None:
-        with unused(self._project.fitted) as is_free:
+    def _remove_in(self, folder: Path, files: Sequence[Leftover]) -> None:
+        with unused(folder) as is_free:
             if is_free:
                 self._remove(files)
             elif files:
-                self._stays.append("what was made of local files stays: a run with another ledger relies on it")
+                self._stays.append(f"what is in {folder} stays: a run with another ledger relies on it")
 
     def _remove(self, files: Iterable[Leftover]) -> None:
         for file in files:
