@@ -11,9 +11,11 @@ PYTHON ?= python3
 WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 VENV := .venv
 BIN := $(VENV)/bin
+# Every test worker and every command that a test starts would compile again what was compiled before.
+unexport PYTHONDONTWRITEBYTECODE
 SOURCES := pyproject.toml README.md $(shell find runner plugins schemas -type f -not -name '*.pyc')
 
-.PHONY: demo test check lint docs bench chaos clean
+.PHONY: demo test quick check lint docs bench chaos clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -36,7 +38,10 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed $(VENV)/.developer
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-check: lint
+check: $(VENV)/.installed $(VENV)/.developer
+	@$(MAKE) --no-print-directory -j2 --output-sync=line lint quick
+
+quick: $(VENV)/.installed $(VENV)/.developer
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not slow"
 
 lint: $(VENV)/.installed $(VENV)/.developer

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import machine, render, sizes
 
-NAMES = ("starting", "planning", "uploading", "pace", "unlimited", "limited")
+NAMES = ("starting", "planning", "uploading", "delivering", "pace", "unlimited", "limited")
 
 
 def main() -> None:

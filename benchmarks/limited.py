@@ -27,15 +27,15 @@ def measure(size: Size, folder: Path) -> dict[str, Any]:
     The SDK's programs run side by side, each on an account of its own, since they mostly wait; beside them the SDK is
     watched waiting for tasks of a minute, on accounts without limits.
     """
-    jobs, patient = Jobs(size.jobs), Jobs(size.jobs, patient=True)
+    jobs, patient, sdks = Jobs(size.jobs), Jobs(size.jobs, patient=True), SDKS[: size.sdks]
     rates = {"limits": RATES, "seconds": size.task_seconds, "queue_seconds": 0.0, "speed": 1.0}
     minute = rates | {"limits": ROOMY, "seconds": MINUTE_SECONDS if size.real_minutes else QUICK_SECONDS}
     ours = run(wanrun(queries_per_second=QUERIES_PER_SECOND), jobs, folder, **rates)
-    programs = [(each, jobs, folder / "plain", rates) for each in SDKS]
-    programs += [(each, Jobs(size.watched_jobs), folder / "minute", minute) for each in SDKS]
+    programs = [(each, jobs, folder / "plain", rates) for each in sdks]
+    programs += [(each, Jobs(size.watched_jobs), folder / "minute", minute) for each in sdks]
     told = side_by_side(programs)
-    by_hand = side_by_side([(each, patient, folder / "patient", rates) for each in SDKS])
-    plain, looks = told[: len(SDKS)], told[len(SDKS) :]
+    by_hand = side_by_side([(each, patient, folder / "patient", rates) for each in sdks])
+    plain, looks = told[: len(sdks)], told[len(sdks) :]
     setting = {"task_seconds": size.task_seconds, "at_once": jobs.at_once, "rates": RATES}
     return setting | {"wanrun": ours, "plain": plain, "patient": by_hand, "minute_tasks": looks}
 

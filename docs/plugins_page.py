@@ -42,7 +42,7 @@ def _name(name: str) -> str:
     head = f"\n### {name}\n\n"
     if name in PLAIN:
         return f"{head}{PLAIN[name]}\n"
-    text = _flowed(offered.__doc__)
+    text = _paragraphs(offered.__doc__)
     if not inspect.isclass(offered):
         return f"{head}{text}\n"
     items = _members(offered)
@@ -99,6 +99,11 @@ def _item(code: str, text: str) -> str:
     return f"- `{code}`: {text}" if text else f"- `{code}`"
 
 
+def _paragraphs(text: str | None) -> str:
+    """Return a docstring with each paragraph on one line."""
+    return "\n\n".join(map(_flowed, inspect.cleandoc(text or "").split("\n\n")))
+
+
 def _flowed(text: str | None) -> str:
-    """Return a docstring on one line."""
+    """Return a text on one line."""
     return " ".join(inspect.cleandoc(text or "").split())

@@ -28,7 +28,7 @@ async def run_inline(function: Callable[..., Any], /, *args: Any, **kwargs: Any)
     return function(*args, **kwargs)
 
 
-async def apart_inline(function: Callable[[], Any], /, spare_seconds: float) -> Any:
+async def apart_inline(function: Callable[[], Any], /, spare_seconds: float, *, is_plain: bool = False) -> Any:
     """Stand in for a thread with a loop of its own, whose clock would not be virtual."""
     return await function()
 

@@ -6,11 +6,13 @@ It is judged by Slack's own client in `tests/plugins/test_slack_server.py`, so t
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+from pathlib import Path
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -85,9 +87,12 @@ def texts(blocks: Any) -> list[dict[str, Any]]:
 
 
 class SlackServer:
-    """Serves while the context lasts; `answers` are given instead, one for each of the next requests."""
+    """Serves while the context lasts; `answers` are given instead, one for each of the next requests.
 
-    def __init__(self, *, a_second: bool = True, scopes: frozenset[str] = SCOPES) -> None:
+    Of files it keeps the checksum, and the bytes where it is given a folder.
+    """
+
+    def __init__(self, *, a_second: bool = True, scopes: frozenset[str] = SCOPES, folder: Path | None = None) -> None:
         self.messages: list[Message] = []
         self.files: dict[str, File] = {}
         self.calls: list[str] = []
@@ -95,7 +100,7 @@ class SlackServer:
         self.answers: list[tuple[int, dict[str, str], str] | str] = []  #: or "hang" or "break"
         self.heard: Callable[[str], None] = lambda call: None  #: hears of each call once it is carried out, unanswered
         self.archived: set[str] = set()
-        self._a_second, self._scopes = a_second, scopes
+        self._a_second, self._scopes, self._folder = a_second, scopes, folder
         self._posted_at: dict[str, float] = {}
         self._ids = count(1)
         self._lock = Lock()
@@ -105,6 +110,7 @@ class SlackServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # or a body waits 40 ms for the client to have the headers
 
             def do_POST(self) -> None:
                 slack._serve(self)
@@ -115,8 +121,7 @@ class SlackServer:
             def log_message(self, *args: object) -> None:
                 """Print nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._thread = Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
         return self
@@ -146,6 +151,11 @@ class SlackServer:
         shown = [each for each in self.messages if each.thread is None or each.body.get("reply_broadcast")]
         return [each for each in shown if each.channel == channel]
 
+    def shared(self, title: str) -> bytes | None:
+        """Return the bytes that were shared last under a title in the channel; None if there are none."""
+        found = [file.id for file in self.files.values() if (file.title, file.channel) == (title, CHANNEL)]
+        return self._kept(found[-1]).read_bytes() if found else None
+
     # One request
 
     def _serve(self, handler: BaseHTTPRequestHandler) -> None:
@@ -159,7 +169,7 @@ class SlackServer:
             self.calls.append(call)
             self.times.append(time.monotonic())
             scripted = self.answers.pop(0) if self.answers else None
-        body = digest_of(handler, length) if call == "upload" else handler.rfile.read(length)
+        body = self._received(handler, length, parts.path) if call == "upload" else handler.rfile.read(length)
         if scripted == "hang":
             time.sleep(30)
         if isinstance(scripted, str):
@@ -282,6 +292,19 @@ class SlackServer:
         self.files[file.id] = file
         return {"upload_url": f"{self.url}/upload/v1/{file.id}?signature=canary", "file_id": file.id}
 
+    def _received(self, handler: BaseHTTPRequestHandler, length: int, path: str) -> bytes:
+        """Read an upload as it comes and return its length and checksum, so that no memory is needed for it."""
+        digest, left = sha256(), length
+        with self._kept(path.rpartition("/")[2]).open("wb") as kept:
+            while left and (piece := handler.rfile.read(min(left, 1 << 16))):
+                digest.update(piece)
+                kept.write(piece)
+                left -= len(piece)
+        return f"{length - left} {digest.hexdigest()}".encode()
+
+    def _kept(self, file: str) -> Path:
+        return Path(os.devnull) if self._folder is None else self._folder / file
+
     def _take(self, path: str, body: bytes) -> tuple[int, dict[str, str], str]:
         file = self.files.get(path.rpartition("/")[2])
         length, _, digest = body.decode().partition(" ")
@@ -312,13 +335,11 @@ class SlackServer:
         return {"files": [_shown(file) for file in reversed(shared)][:most], "paging": {"total": len(shared)}}
 
 
-def digest_of(handler: BaseHTTPRequestHandler, length: int) -> bytes:
-    """Read a body as it comes and return its length and checksum, so that no memory is needed for it."""
-    digest, left = sha256(), length
-    while left and (piece := handler.rfile.read(min(left, 1 << 16))):
-        digest.update(piece)
-        left -= len(piece)
-    return f"{length - left} {digest.hexdigest()}".encode()
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that has gone, as one that is cancelled or killed has."""
 
 
 def _shown(file: File) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def test_the_page_is_what_the_results_give() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["starting", "planning", "uploading", "pace", "limited"])
+@pytest.mark.parametrize("name", ["starting", "planning", "uploading", "delivering", "pace", "limited"])
 def test_each_benchmark_measures(name: str, tmp_path: Path) -> None:
     """At a tiny size each writes one result file, with the facts of the machine."""
     done = python("-m", "benchmarks", name, "--tiny", "--results", str(tmp_path))

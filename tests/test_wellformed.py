@@ -40,6 +40,7 @@ def test_our_own_schemas_need_no_validator(schema: dict[str, Any]) -> None:
     assert is_plain(schema)
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=400, deadline=None)
 def test_a_quick_yes_is_never_wrong(data: st.DataObject) -> None:
@@ -52,6 +53,7 @@ def test_a_quick_yes_is_never_wrong(data: st.DataObject) -> None:
         Draft202012Validator.check_schema(schema)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(sorted(_KEYWORDS)), VALUES)
 @settings(max_examples=400, deadline=None)
 def test_a_fault_is_the_validators(keyword: str, value: object) -> None:

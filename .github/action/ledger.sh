@@ -16,6 +16,7 @@ set -euo pipefail
 
 REF=refs/wanrun/ledger # what was fetched, or pushed last
 FILE=ledger.jsonl      # its name on the branch
+KEPT=.wanrun/ledger.jsonl # while it is not given back; has no links, unlike ledger.db, so others may read it
 WAITS="${WAITS-5 30 120}" # seconds between tries of a push that must not fail
 
 who() {
@@ -75,20 +76,21 @@ lend() {
 
 save() {
   local wait
-  "$WANRUN" ledger export "$WORK/saved" --force
+  "$WANRUN" ledger export "$KEPT" --force
   # What was taken can be imported over the ledger only if it knows all that the ledger knows.
   if [ ! -e "$WORK/is-lent" ] && [ -e "$WORK/taken" ] && "$WANRUN" ledger import "$WORK/taken" >/dev/null 2>&1; then
     echo "nothing was paid for or delivered; the ledger stays as it is"
+    rm -f "$KEPT"
     return 0
   fi
   for wait in $WAITS end; do
-    if push "$WORK/saved" "As $(who) left it"; then
-      rm -f "$WORK/is-lent"
+    if push "$KEPT" "As $(who) left it"; then
+      rm -f "$WORK/is-lent" "$KEPT"
       return 0
     fi
     [ "$wait" = end ] || sleep "$wait"
   done
-  echo "::error::the ledger could not be saved. Keep .wanrun/ledger.db of this job, or look at wanrun tasks before the" \
+  echo "::error::the ledger could not be saved. Keep $KEPT of this job, or look at wanrun tasks before the" \
     "next run: docs/ci/github.md says how"
   return 1
 }
@@ -140,11 +142,12 @@ save_stored() {
     echo "nothing was paid for or delivered; the ledger stays as it is"
     return 0
   fi
+  "$WANRUN" ledger export "$KEPT" --force
   if patiently "$WANRUN" ledger export --store; then
-    rm -f "$WORK/is-lent"
+    rm -f "$WORK/is-lent" "$KEPT"
     return 0
   fi
-  echo "::error::the ledger could not be given back. Keep .wanrun/ledger.db of this job, or look at wanrun tasks before" \
+  echo "::error::the ledger could not be given back. Keep $KEPT of this job, or look at wanrun tasks before" \
     "the next run: docs/ci/github.md says how"
   return 1
 }

@@ -26,7 +26,6 @@ from wanrun_plugins._oss_refusals import Refused, refusal_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from wanrun_plugins._oss_keys import AccessKey
     from wanrun_plugins._oss_places import Place
@@ -144,17 +143,16 @@ class OssClient:
         sha256 = meta.get(SHA256) if is_about_it else None
         return Found(int(head.content_length), crc64, at, _seconds(head.headers.get("Date")), sha256)
 
-    def read(self, to: Path) -> None:
-        """Write the object to a file; raises `Refused` also when what arrives is not what OSS has."""
+    def read(self) -> bytes:
+        """Return what the object holds; raises `Refused` also when what arrives is not what OSS has."""
         with self._explained("read the object"):
             found = self._client.get_object(sdk.GetObjectRequest(**self._where, version_id=self.place.version))
-            crc64 = 0
-            with found.body as body, to.open("wb") as file:
-                for chunk in body.iter_bytes(block_size=CHUNK_BYTES):
-                    file.write(chunk)
-                    crc64 = fastcrc.crc64.xz(chunk, crc64)
+            with found.body as body:
+                data = b"".join(body.iter_bytes(block_size=CHUNK_BYTES))
+            crc64 = fastcrc.crc64.xz(data)
             if found.hash_crc64 and crc64 != _number(found.hash_crc64):
                 raise exceptions.InconsistentError(client_crc=str(crc64), server_crc=found.hash_crc64)
+            return data
 
     def put(self, data: bytes | BinaryIO, terms: Terms) -> Kept:
         """Send an object in one piece; a file is read as it is sent."""

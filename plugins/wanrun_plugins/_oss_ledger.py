@@ -57,7 +57,11 @@ class OssLedgerStore:
     def read(self, name: str, to: Path) -> None:
         """Write an object to a file."""
         with self._object(name) as client:
-            client.read(to)
+            data = client.read()
+        try:
+            to.write_bytes(data)
+        except OSError as exc:
+            raise SinkError(f"{to}: {exc.strerror}") from exc
 
     def create(self, name: str, path: Path) -> bool:
         """Put an object where there is none, in one piece."""

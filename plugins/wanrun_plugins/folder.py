@@ -77,11 +77,8 @@ class FolderSink:
         """Return the absolute path of the file; raises `SinkError` for a name that leads out of the folder."""
         return str(place_of(sink, job))
 
-    async def deliver(self, delivery: Delivery, ctx: DeliverContext) -> Receipt:
+    def deliver(self, delivery: Delivery, ctx: DeliverContext) -> Receipt:
         """Write the file and its sidecar, unless they are there already; each appears in one step."""
-        return await ctx.to_thread(self._deliver, delivery)
-
-    def _deliver(self, delivery: Delivery) -> Receipt:
         place, artifact = place_of(delivery.sink, delivery.job), delivery.artifact
         if place.path.suffix != artifact.suffix:
             raise SinkError(f"{place.path}: the name must end with {artifact.suffix}, which is what the file is")

@@ -72,7 +72,7 @@ class HttpSource:
         key = ref.options.get("key")
         return Identity(f"url:{unsigned(link) if key is None else key}")
 
-    async def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
+    def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
         """Hand the link on, unchanged."""
         return MediaUrl(_checked_link(ref))
 
@@ -95,7 +95,7 @@ class UrlSource:
             f"{url:.60} is nothing the service can read; write a link, a path, an Asset Center id or a data: picture"
         )
 
-    async def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
+    def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
         """Hand it on, unchanged."""
         url = str(ref.options["url"])
         if url.startswith("data:") and len(url) > ctx.inline_bytes_left:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from inspect import isawaitable, iscoroutinefunction
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -14,7 +15,7 @@ from wanrun.text import without_queries
 from wanrun.types import Fitting, Identity, Link, MediaUrl, Receipt, StagedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
     from types import TracebackType, UnionType
 
     from wanrun.hookspecs import DeliverContext, NotifyContext, PrepareContext
@@ -86,6 +87,11 @@ class _Guard:
             raise self._origin.error(f"{' '.join(self._what)}: {said(exc)}") from exc
 
 
+async def given(answer: Awaitable[T] | T) -> T:
+    """Return what a method of a plugin gives, which is awaited unless the method is a plain function."""
+    return await answer if isawaitable(answer) else answer
+
+
 def said(exc: BaseException) -> str:
     """Return an error of foreign code as one line: its class and what it says first, without the queries of links."""
     first = without_queries(next(iter(redacted(str(exc)).splitlines()), ""), "?...")
@@ -98,6 +104,10 @@ class Guarded(Generic[Made]):
     def __init__(self, made: Made, label: str, origin: Origin) -> None:
         self._made: Made = made
         self._label, self._origin = label, origin
+
+    def is_plain(self, method: str) -> bool:
+        """Say whether a method that may be awaited is a plain function: it ends, or blocks its thread."""
+        return not iscoroutinefunction(getattr(self._made, method))
 
     def error(self, words: str) -> PluginError:
         """Return the error that says what is wrong with it, in words that go on behind its name."""
@@ -163,7 +173,7 @@ class GuardedSource(Guarded[Source]):
     async def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
         """As `Source.prepare`."""
         with self._guard("prepare"):
-            media = await self._made.prepare(ref, ctx)
+            media = await given(self._made.prepare(ref, ctx))
         return self._answer(media, MediaUrl, "prepare")
 
     async def stage(self, file: Staging, ctx: DeliverContext) -> MediaUrl:
@@ -211,7 +221,7 @@ class GuardedSink(Guarded[Sink]):
     async def deliver(self, delivery: Delivery, ctx: DeliverContext) -> Receipt:
         """As `Sink.deliver`."""
         with self._guard("deliver"):
-            receipt = await self._made.deliver(delivery, ctx)
+            receipt = await given(self._made.deliver(delivery, ctx))
         if isinstance(receipt, Receipt) and receipt.link is not None:
             self._answer(receipt.link, Link, "deliver")
         return self._answer(receipt, Receipt, "deliver")

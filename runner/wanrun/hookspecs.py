@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, runtime_checkabl
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from decimal import Decimal
     from pathlib import Path
 
@@ -98,12 +98,13 @@ class Source(Protocol):
         """
         ...
 
-    async def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl:
+    def prepare(self, ref: MediaRef, ctx: PrepareContext) -> MediaUrl | Awaitable[MediaUrl]:
         """Make the reference readable for the service and return its URL; may be called again after a crash.
 
         Raises `SourceError` when this job cannot be prepared. It runs in a thread with an event loop of its own, as
-        does `stage`, and may run beside itself: no two calls share a client or a connection. After `seconds` of the
-        kind it is cancelled, and its job fails.
+        does `stage`, and may run beside itself: no two calls share a client or a connection. Written as a plain
+        function, which is cheaper, it runs in a thread and may block, and has no use for what `ctx` does. After
+        `seconds` of the kind it is cancelled, and its job fails.
         """
         ...
 
@@ -151,13 +152,14 @@ class Sink(Protocol):
         """
         ...
 
-    async def deliver(self, delivery: Delivery, ctx: DeliverContext) -> Receipt:
+    def deliver(self, delivery: Delivery, ctx: DeliverContext) -> Receipt | Awaitable[Receipt]:
         """Put the artifact at its place and return where it is; called again after a crash, so it must be idempotent.
 
         The same bytes at the place are success; other bytes are `SinkConflict` unless their checksum is in
         `delivery.may_replace`. Raises `SinkError` for what another try may mend. It runs in a thread with an event
-        loop of its own and may run beside itself: no two calls share a client or a connection. After `seconds` of the
-        kind it is cancelled and tried again; one that does not end then is left alone until the next run.
+        loop of its own and may run beside itself: no two calls share a client or a connection. Written as a plain
+        function, which is cheaper, it runs in a thread and may block. After `seconds` of the kind it is cancelled and
+        tried again; one that does not end then, as a plain one never does, is left alone until the next run.
         """
         ...
 

@@ -67,6 +67,11 @@ class Project:
         return self.settings.state_folder / FOLDER_NAME
 
     @property
+    def uses_ledger_store(self) -> bool:
+        """Whether the ledger goes through a ledger store; what an emulator made stays on this machine."""
+        return self.settings.ledger_store is not None and self.setup.emulator is None
+
+    @property
     def vault(self) -> Vault:
         """Where the secrets are that specs name; nothing is looked up yet."""
         keys = {API_KEY_VARIABLE, *(provider.api_key_env for provider in self.settings.providers.values())}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from functools import partial
+from functools import lru_cache, partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, cast
 
@@ -222,8 +222,14 @@ def _lines(exc: Exception) -> str:
 
 
 def _origin(point: metadata.EntryPoint) -> Origin:
-    package = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
-    return Origin(point.name, package)
+    return Origin(point.name, _package(point.dist) if point.dist else "unknown package")
+
+
+@lru_cache(maxsize=32)
+def _package(distribution: metadata.Distribution) -> str:
+    """Return name and version, once for all of its plugins: each time, its whole metadata is parsed, README and all."""
+    facts = distribution.metadata
+    return f"{facts['Name']} {facts['Version']}"
 
 
 def _imported(point: metadata.EntryPoint, origin: Origin) -> object:

@@ -32,6 +32,7 @@ from wanrun.events import EventName
 from wanrun.fitting import relied_on, require_media
 from wanrun.forecast import make_forecast
 from wanrun.ledger import Ledger, LedgerLock
+from wanrun.ledger.lending import not_taken
 from wanrun.opening import open_jobs
 from wanrun.outcome import (
     Outcome,
@@ -112,10 +113,14 @@ class Run:
 
     @contextmanager
     def _ledger(self) -> Iterator[Ledger]:
-        path = self.project.ledger_path
+        path, is_of_store = self.project.ledger_path, self.project.uses_ledger_store
+        if is_of_store and not path.is_file():
+            raise not_taken(str(path))
         make_private(path.parent)
         with LedgerLock(path), Ledger.open(path, now=self.world.now) as ledger:
             ledger.check_not_lent()
+            if is_of_store and ledger.claim is None:
+                raise not_taken(str(path))
             yield ledger
 
     async def _run(self, batch: Batch, ledger: Ledger, stop: Stop) -> Outcome:

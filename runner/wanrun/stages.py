@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wanrun.errors import SettingsError
 from wanrun.guards import GuardedSource
-from wanrun.spec.nodes import Mark, node_of
-from wanrun.spec.sentences import Checker, dotted
+from wanrun.spec.sentences import option_faults
 from wanrun.types import Staging
 
 if TYPE_CHECKING:
@@ -45,9 +44,8 @@ def stage_of(project: Project) -> Stage | None:
         words = f"staging.{table.kind} is no kind of source that keeps files; installed: {', '.join(able) or 'none'}"
         off = "".join(f"; {name} is {why}" for name, why in project.catalog.off.items())
         raise SettingsError(f"{project.settings.file}: {words}{off}")
-    faults = Checker(schema).faults(node_of(dict(table.options), Mark(1, 1)), dotted(f"staging.{table.kind}"))
-    if found := [f"{project.settings.file}: {message}" for _, message, _ in faults]:
-        raise SettingsError("\n".join(found))
+    if faults := option_faults(schema, table.options, f"staging.{table.kind}"):
+        raise SettingsError("\n".join(f"{project.settings.file}: {fault}" for fault in faults))
     if project.setup.emulator is not None and not project.setup.emulator.deliver:
         return None
     source = project.catalog.source(table.kind)

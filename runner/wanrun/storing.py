@@ -6,20 +6,18 @@ from typing import TYPE_CHECKING
 
 from wanrun.errors import SettingsError
 from wanrun.settings import FILE_NAME
-from wanrun.spec.nodes import Mark, node_of
-from wanrun.spec.sentences import Checker, dotted
+from wanrun.spec.sentences import option_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from wanrun.hookspecs import LedgerStore, LedgerStoreKind
+    from wanrun.hookspecs import LedgerStore
     from wanrun.project import Project
-    from wanrun.types import JSON
 
 
 def ledger_store_of(project: Project) -> LedgerStore:
     """Return the ledger store that the settings name; raises `SettingsError` where they name none, or a bad one."""
     settings, table = project.settings, project.settings.ledger_store
+    if project.setup.emulator is not None:
+        raise SettingsError("the ledger of an emulator does not go through the ledger store; leave out --emulator")
     if table is None:
         raise SettingsError(
             f"{settings.file or settings.root / FILE_NAME} names no ledger store; write a table such as "
@@ -31,12 +29,6 @@ def ledger_store_of(project: Project) -> LedgerStore:
         off = [f"{name} is {why}" for name, why in project.catalog.off.items()]
         words = f"no plugin offers the ledger store {table.kind}; installed: {known}"
         raise SettingsError("; ".join([f"{settings.file}: {words}", *off]))
-    if found := [f"{settings.file}: {fault}" for fault in option_faults(kind, table.kind, table.options)]:
-        raise SettingsError("\n".join(found))
+    if faults := option_faults(kind.options, table.options, f"ledger_store.{table.kind}"):
+        raise SettingsError("\n".join(f"{settings.file}: {fault}" for fault in faults))
     return kind.build(table.options)
-
-
-def option_faults(kind: LedgerStoreKind, name: str, options: Mapping[str, JSON]) -> list[str]:
-    """Return what is wrong with the options of a ledger store, a line each."""
-    at = dotted(f"ledger_store.{name}")
-    return [message for _, message, _ in Checker(kind.options).faults(node_of(dict(options), Mark(1, 1)), at)]

@@ -52,7 +52,7 @@ class Size:
     seed: int = 3
 
 
-CI = Size(calls=3_000, runs=150)
+CI = Size(calls=1_500, runs=60)
 FULL = Size(calls=30_000, runs=2_000)
 
 

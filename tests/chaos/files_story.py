@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import fastcrc
 
@@ -16,17 +16,15 @@ from wanrun.types import Artifact, Delivery, Job, Position, SinkRef, Usage
 from wanrun_plugins.folder import FolderSink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from chaos.stories import Ack
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 CALLS = ("openat", "write", "fsync", "ftruncate", "mkdir", "mkdirat", "rename", "renameat", "unlink", "unlinkat")
 CHUNK_BYTES = 12_000
 NAME = "shot.mp4"
+_NO_CONTEXT: Any = None  #: of which this sink has no use
 
 
 @cache
@@ -54,7 +52,7 @@ def play(folder: Path, ack: Ack) -> None:
         except OSError as exc:
             raise _Stopped(str(exc)) from exc
         ack(f"kept {number}")
-        _run(sink.deliver(_delivery(folder, artifact), _Inline()))
+        sink.deliver(_delivery(folder, artifact), _NO_CONTEXT)
         ack(f"delivered {number}")
 
 
@@ -107,22 +105,6 @@ def _delivery(folder: Path, artifact: Artifact) -> Delivery:
         usage=Usage(billed_seconds=8.0, input_seconds=4.0, output_seconds=4.0, resolution=720),
         may_replace=frozenset(sha256(content).hexdigest() for content in _contents()),
     )
-
-
-class _Inline:
-    """Lends a sink its threads without any, so that each of its calls is this process's own."""
-
-    async def to_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return function(*args, **kwargs)
-
-
-def _run(coroutine: Coroutine[Any, Any, object]) -> None:
-    """Run what never waits."""
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return
-    raise AssertionError("it waited")
 
 
 def _kept(folder: Path) -> list[Path]:

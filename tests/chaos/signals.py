@@ -37,7 +37,7 @@ class Size:
     seed: int = 2
 
 
-CI = Size(signals=20)
+CI = Size(signals=12)
 FULL = Size(signals=100)
 
 

@@ -40,6 +40,7 @@ ERRORS = tuple(
     for name in ("ENOSPC", "EIO")
     for lasting in (False, True)
 )
+FULL_DISK, BROKEN_ONCE = ERRORS[1:3]
 
 
 @cache

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from chaos import points, wholeruns
 from chaos.parts import Found, Table
-from chaos.strace import ERRORS, KILL, why_not
+from chaos.strace import BROKEN_ONCE, ERRORS, FULL_DISK, KILL, Fault, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from chaos.points import Series
-    from chaos.strace import Fault
     from wanrun.types import JSON
 
 TITLE = "Every write"
@@ -48,14 +47,16 @@ class Size:
     without: tuple[str, ...]  #: calls before which nothing changes on disk that a later one does not see
     kills: Steps  #: of whole runs
     errors: Steps
+    faults: tuple[Fault, ...] = ERRORS  #: of whole runs; the stories meet all
 
 
 CI = Size(
-    kill_step=2,
-    error_step=6,
+    kill_step=3,
+    error_step=8,
     without=("openat",),
-    kills={"pwrite64": 60, "fdatasync": 40, "fsync": 4, "rename": 1, "renameat": 3},
-    errors={"pwrite64": 150, "fsync": 5},
+    kills={"pwrite64": 80, "fdatasync": 60, "fsync": 5, "rename": 1, "renameat": 3},
+    errors={"pwrite64": 250, "fsync": 8},
+    faults=(FULL_DISK, BROKEN_ONCE),
 )
 FULL = Size(
     kill_step=1,
@@ -88,7 +89,7 @@ def story_series(name: str, size: Size, folder: Path) -> list[Series]:
 
 def run_series(size: Size, folder: Path) -> list[Series]:
     """Play whole runs with every fault."""
-    wanted: dict[Fault, Steps] = {KILL: size.kills} | dict.fromkeys(ERRORS, size.errors)
+    wanted: dict[Fault, Steps] = {KILL: size.kills} | dict.fromkeys(size.faults, size.errors)
     return wholeruns.series_of(folder, wanted)
 
 

@@ -254,6 +254,7 @@ def test_a_push_that_fails_is_made_again(repository: Repository) -> None:
 
     assert not said.failed, said.said
     assert (repository.remote / "pushes").read_text().count("push") == 4
+    assert not (said.checkout / ".wanrun" / "ledger.jsonl").exists()
     assert (repository.ledger() or {})["lent_to"] is None
 
 
@@ -267,9 +268,9 @@ def test_a_ledger_that_cannot_be_saved_stays_lent(repository: Repository) -> Non
     said = job(repository, "first", FIRST).run()
 
     assert said.outcomes["Give the ledger back"] == "failure"
-    assert "::error::the ledger could not be saved. Keep .wanrun/ledger.db of this job" in said.said
+    assert "::error::the ledger could not be saved. Keep .wanrun/ledger.jsonl of this job" in said.said
     assert (repository.ledger() or {})["lent_to"] is not None
-    assert (said.checkout / ".wanrun" / "ledger.db").is_file()
+    assert json.loads((said.checkout / ".wanrun" / "ledger.jsonl").read_text().splitlines()[0])["lent_to"] is None
 
 
 def test_a_cancelled_job_gives_the_ledger_back(tmp_path: Path) -> None:

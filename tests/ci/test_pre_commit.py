@@ -33,17 +33,22 @@ jobs:
 """
 
 
+@pytest.fixture(scope="module")
+def hooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a repository of the working tree; what pre-commit installs from it is beside it, for all tests."""
+    return _of_working_tree(tmp_path_factory.mktemp("hooks") / "wanrun")
+
+
 @pytest.fixture
-def commit(tmp_path: Path) -> Commit:
+def commit(tmp_path: Path, hooks: Path) -> Commit:
     """Return what tries to commit a spec with some text in a repository that uses the hook."""
-    hooks = _of_working_tree(tmp_path / "wanrun")
     edits = tmp_path / "edits"
     edits.mkdir()
     git(edits, "init", "--quiet")
     (edits / ".pre-commit-config.yaml").write_text(CONFIG.format(hooks, git(hooks, "rev-parse", "HEAD")))
     (edits / "specs").mkdir()
     (edits / "other.yaml").write_text("not: a spec\n")
-    env = {**os.environ, "PRE_COMMIT_HOME": str(tmp_path / "home"), "PYTHONUTF8": "1"}
+    env = {**os.environ, "PRE_COMMIT_HOME": str(hooks.with_name("home")), "PYTHONUTF8": "1"}
 
     def run(text: str, name: str = "batch.yaml") -> subprocess.CompletedProcess[str]:
         (edits / "specs" / name).write_text(text, encoding="utf-8")

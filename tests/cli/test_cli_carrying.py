@@ -145,8 +145,8 @@ def _entries(project: Project) -> list[Any]:
 def test_an_unsure_attempt_stays_unsure(project: Project) -> None:
     """With what its task can be known by: a list that can be read again tells."""
     spec = project.spec("one")
-    lost = project.faults({"on": "create", "do": {"lose_reply": True}}, NO_LIST)
-    assert project.wanrun(spec, *FAST, *lost, "--max-wait", "2s").exit_code in (1, 3)
+    lost = project.faults({"on": "create", "do": {"reset": "after"}}, NO_LIST)
+    assert project.wanrun(spec, *FAST, *lost).exit_code in (1, 3)
 
     taken = project.wanrun(*IMPORT, carry(project))
     run = project.wanrun(spec, *FAST)

@@ -107,7 +107,7 @@ def test_no_decoder_is_loaded_but_in_the_process_that_makes_the_file(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_something_is_made_fails_no_job(project: Project, batch: str, number: signal.Signals) -> None:
     """Whether it reaches the run alone or the whole group of a terminal; the next run makes it."""
-    make_video(project.folder / "clips" / "long.mov", seconds=60, size=(3840, 2160))
+    make_video(project.folder / "clips" / "long.mov", seconds=13, size=(3840, 2160))
     text = (project.folder / batch).read_text().replace("trim: 2-5", "trim: 2-12")
     project.write(batch, text)
     with subprocess.Popen([*COMMAND, batch, *FAST], cwd=project.folder, start_new_session=True) as process:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from account_parts import intended
+from cli_parts import FAST
 
 from oss_server import Fault, OssServer
 from oss_server.server import KEY
@@ -111,6 +112,34 @@ def test_what_one_machine_paid_for_the_other_does_not(
     assert len(tasks) == 1
 
 
+def test_only_a_ledger_that_was_taken_is_run_with(
+    project: Project, server: OssServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a new one, which is not made, nor one that was never in the store: another machine may have paid."""
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-test")
+    spec = project.spec("one")
+    project.wanrun("ledger", "new", *at("two"))
+
+    new, other = (project.wanrun(spec, *at(each)) for each in ("one", "two"))
+
+    for said, name in ((new, "one"), (other, "two")):
+        assert said.exit_code == 2, said
+        assert f"{name}/ledger.db is not taken from the ledger store that wanrun.toml names" in said.stderr
+    assert (project.folder / "one").exists() is False
+    assert server.calls == []
+
+
+def test_an_emulators_ledger_stays_here(project: Project, server: OssServer) -> None:
+    """It is run with as ever, and never gets to where that of the service is."""
+    ran = project.wanrun(project.spec("one"), *FAST)
+    said = [project.wanrun(*words, "--emulator") for words in (GIVE, LOOK, (*TAKE, "me"))]
+
+    assert ran.exit_code == 0, ran
+    assert [each.exit_code for each in said] == [2, 2, 2]
+    assert all("leave out --emulator" in each.stderr for each in said)
+    assert server.calls == []
+
+
 @pytest.mark.slow
 def test_of_two_at_once_one_gets_it(project: Project, server: OssServer) -> None:
     """Two processes that have both seen it free."""
@@ -204,11 +233,45 @@ def test_a_file_of_a_ledger_that_was_taken_is_for_looking(project: Project, serv
     out = project.wanrun("ledger", "export", "copy.jsonl", *at("one"))
     taken = project.wanrun("ledger", "import", "copy.jsonl", *at("two"))
     over = project.wanrun("ledger", "import", "before.jsonl", "--replace", "x", *at("one"))
+    own = project.wanrun("ledger", "import", "copy.jsonl", *at("one"))
 
     assert ", lent to machine one at 20" in out.stdout
     assert "it is lent to machine one at 20" in taken.stdout
-    assert (over.exit_code, "Give it back before another takes its place" in over.stderr) == (2, True), over
+    for refused in (over, own):
+        assert (refused.exit_code, "Give it back before another takes its place" in refused.stderr) == (2, True), (
+            refused
+        )
     assert runnable(project, "one", "two") == 1
+
+
+@pytest.mark.parametrize("who", ["machine one", None], ids=["taken", "the first"])
+def test_a_file_of_a_ledger_that_could_not_be_given_back_brings_it_there(
+    project: Project, server: OssServer, who: str | None
+) -> None:
+    """From another machine, once a person has reclaimed it; the file cannot be lent besides."""
+    if who is None:
+        project.wanrun("ledger", "new", *at("one"))
+    else:
+        begun(project)
+        project.wanrun(*TAKE, who, *at("one"))
+    with project.ledger("one/ledger.db") as ledger:
+        intended(ledger, "job")
+    server.faults.append(Fault("PutObject", "refuse", at=1, times=99))
+    stuck = project.wanrun(*GIVE, *at("one"))
+    server.faults.clear()
+
+    lent = project.wanrun("ledger", "export", "lent.jsonl", "--lent-to", "me", *at("one"))
+    project.wanrun("ledger", "export", "kept.jsonl", *at("one"))
+    taken = project.wanrun("ledger", "import", "kept.jsonl", *at("two"))
+    back = project.wanrun("ledger", "reclaim", who or "whoever was giving it back", *at("two"))
+    given = project.wanrun(*GIVE, *at("two"))
+    here = project.wanrun(*GIVE, *at("one"))
+
+    assert stuck.exit_code != 0, stuck
+    assert (lent.exit_code, "through which it is handed on" in lent.stderr) == (2, True), lent
+    assert f"lent to {who or 'whoever was giving it back'} at 20" in taken.stdout
+    assert (back.exit_code, given.exit_code, here.exit_code) == (0, 0, 0), (back, given, here)
+    assert "which knows all that is known here already" in here.stdout
 
 
 def test_the_check_up_says_what_is_in_the_store(project: Project, server: OssServer) -> None:

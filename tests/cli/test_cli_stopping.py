@@ -32,13 +32,13 @@ def heard() -> Iterator[None]:
 
 
 KEY = {"DASHSCOPE_API_KEY": "sk-test"}
+#: All are tried where most is under way, in a download, and each at one other moment: they take the same way.
 SIGNALS = [
     pytest.param(signal.SIGINT, 130, id="SIGINT"),
     pytest.param(signal.SIGTERM, 143, id="SIGTERM"),
     pytest.param(signal.SIGHUP, 129, id="SIGHUP"),
 ]
 REPLY_SECONDS = 5.0  #: that a create awaiting its reply gets
-SPARE_SECONDS = 3.0  #: that a delivery gets which does not end when it is told to
 SMALL_SECONDS = 3.0  #: on a machine that is busy with other tests
 
 PLUGIN = """\
@@ -89,7 +89,7 @@ def intended(project: Project, path: str = ".wanrun/ledger.db") -> bool:
         return any(entry.attempt is not None for entry in ledger.entries())
 
 
-@pytest.mark.parametrize(("number", "code"), SIGNALS)
+@pytest.mark.parametrize(("number", "code"), SIGNALS[:1])
 def test_during_a_create_that_awaits_its_reply(project: Project, number: int, code: int) -> None:
     """The create gets its five seconds, then it is unsure."""
     spec = project.spec("one")
@@ -121,7 +121,7 @@ def test_during_a_download(project: Project, number: int, code: int) -> None:
     assert list(artifacts.glob("*.part")) == []
 
 
-@pytest.mark.parametrize(("number", "code"), SIGNALS)
+@pytest.mark.parametrize(("number", "code"), SIGNALS[1:2])
 def test_during_a_slow_upload(project: Project, number: int, code: int) -> None:
     """No create has left, so there is nothing to be unsure about."""
     make_video(project.folder / "clip.mp4", seconds=2)
@@ -140,7 +140,7 @@ def test_during_a_slow_upload(project: Project, number: int, code: int) -> None:
         assert (finished.exit_code, len(project.statement(url)["tasks"])) == (0, 1), finished
 
 
-@pytest.mark.parametrize(("number", "code"), SIGNALS)
+@pytest.mark.parametrize(("number", "code"), SIGNALS[2:])
 def test_while_a_lost_reply_is_looked_for(project: Project, number: int, code: int) -> None:
     """Reconciling waits for a minute and more; a signal ends that at once, and the job stays unsure."""
     spec = project.spec("one")
@@ -176,22 +176,20 @@ def stuck(project: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[..., st
 
 
 @pytest.mark.parametrize(
-    ("how", "seconds", "number", "code"),
+    ("how", "number", "code"),
     [
-        ("waits", 0, signal.SIGINT, 130),
-        ("thread", SPARE_SECONDS, signal.SIGTERM, 143),
-        ("loop", SPARE_SECONDS, signal.SIGHUP, 129),
-        ("stubborn", SPARE_SECONDS, signal.SIGINT, 130),
+        ("waits", signal.SIGINT, 130),
+        ("thread", signal.SIGTERM, 143),
+        ("loop", signal.SIGHUP, 129),
+        ("stubborn", signal.SIGINT, 130),
     ],
 )
-def test_while_a_plugin_hangs(
-    project: Project, stuck: Callable[..., str], how: str, seconds: float, number: int, code: int
-) -> None:
+def test_while_a_plugin_hangs(project: Project, stuck: Callable[..., str], how: str, number: int, code: int) -> None:
     """A thread cannot be stopped and a blocked loop hears nothing, so the process leaves without them."""
     child = project.start(stuck(how), *FAST, "--deliver")
     wait_until((project.folder / "stuck").exists)
 
-    assert over_soon(child, number, seconds=seconds) == code
+    assert over_soon(child, number, seconds=REPLY_SECONDS + 1) == code
 
     with project.ledger(".wanrun/emulator/ledger.db") as ledger:
         assert [entry.attempt.state for entry in ledger.entries() if entry.attempt] == ["fetched"]

@@ -108,6 +108,28 @@ class Slow:
             await self.hang(ctx)
 
 
+class Plain(Slow):
+    """The same, written as plain functions, or as what only looks like one."""
+
+    def prepare(self, ref: MediaRef, ctx: Any) -> Any:
+        """Block, then give a link."""
+        self.calls.append(time.monotonic())
+        if self.hang is not None:
+            time.sleep(30)
+        return MediaUrl("https://example.com/clip.mp4")
+
+    def deliver(self, delivery: Delivery, ctx: Any) -> Any:
+        """Block, then keep nothing; or give something that is still to be awaited."""
+        self.calls.append(time.monotonic())
+        if self.hang is wait_for_ever:
+            return wait_for_ever(ctx)
+        if self.hang is interrupt:
+            raise KeyboardInterrupt
+        if self.hang is not None:
+            time.sleep(30)
+        return Receipt(self.place(delivery.sink, delivery.job), delivery.artifact.bytes, delivery.artifact.sha256)
+
+
 class SlowForOne(Slow):
     """A sink that takes long under one name, and no time under others."""
 
@@ -275,9 +297,11 @@ async def test_what_the_core_takes_for_an_upload_is_not_the_source_s_time(
 # In threads
 
 
-async def impatiently(function: Callable[[], Awaitable[Any]], /, spare_seconds: float) -> Any:
+async def impatiently(
+    function: Callable[[], Awaitable[Any]], /, spare_seconds: float, *, is_plain: bool = False
+) -> Any:
     """Run it apart, and leave it alone soon."""
-    return await run_apart(function, 0.05)
+    return await run_apart(function, 0.05, is_plain=is_plain)
 
 
 async def to_deliver(simulate: Simulate, jobs: int) -> tuple[Simulation, Path]:
@@ -293,11 +317,13 @@ async def to_deliver(simulate: Simulate, jobs: int) -> tuple[Simulation, Path]:
     return sim, sim.spec(SINKS + lines)
 
 
-@pytest.mark.parametrize("hang", [block_a_thread, block_the_loop, be_stubborn])
-async def test_a_sink_that_never_ends_is_called_once(simulate: Simulate, hang: Hang) -> None:
+@pytest.mark.parametrize(
+    ("make", "hang"), [(Slow, block_a_thread), (Slow, block_the_loop), (Slow, be_stubborn), (Plain, block_the_loop)]
+)
+async def test_a_sink_that_never_ends_is_called_once(simulate: Simulate, make: type[Slow], hang: Hang) -> None:
     """It may still be under way, so that trying again is for the next run, which finds it mended."""
     sim, spec = await to_deliver(simulate, 1)
-    slow = Slow(hang, seconds=0.1)
+    slow = make(hang, seconds=0.1)
 
     hung = await sim.run(spec, catalog=slow.catalog(), world=World(apart=impatiently))
     calls, slow.hang, slow.seconds = len(slow.calls), None, 60
@@ -353,21 +379,22 @@ async def leave_a_nursery_open(ctx: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("breaking", "words"),
+    ("make", "breaking", "words"),
     [
-        (end_the_loop, "ended its event loop in deliver"),
-        (interrupt, "ended its event loop in deliver"),
-        (interrupt_in_a_nursery, "ended its event loop in deliver"),
-        (leave_a_scope_open, "failed in deliver: RuntimeError: Cancel scope stack corrupted"),
-        (leave_a_nursery_open, ""),
+        (Slow, end_the_loop, "ended its event loop in deliver"),
+        (Slow, interrupt, "ended its event loop in deliver"),
+        (Plain, interrupt, "ended its event loop in deliver"),
+        (Slow, interrupt_in_a_nursery, "ended its event loop in deliver"),
+        (Slow, leave_a_scope_open, "failed in deliver: RuntimeError: Cancel scope stack corrupted"),
+        (Slow, leave_a_nursery_open, ""),
     ],
 )
 async def test_a_sink_that_breaks_its_own_loop_is_told_of(
-    simulate: Simulate, capfd: pytest.CaptureFixture[str], breaking: Hang, words: str
+    simulate: Simulate, capfd: pytest.CaptureFixture[str], make: type[Slow], breaking: Hang, words: str
 ) -> None:
     """Its delivery cannot come to anything any more; nothing is printed, and the next one has a sound loop."""
     sim, spec = await to_deliver(simulate, 1)
-    slow = Slow(breaking, seconds=60)
+    slow = make(breaking, seconds=60)
 
     outcome = await sim.run(spec, catalog=slow.catalog(), world=World(apart=impatiently))
     slow.hang = None
@@ -378,16 +405,29 @@ async def test_a_sink_that_breaks_its_own_loop_is_told_of(
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("hang", [block_a_thread, block_the_loop, be_stubborn])
-async def test_a_source_that_never_ends_costs_nothing(simulate: Simulate, hang: Hang) -> None:
+@pytest.mark.parametrize(
+    ("make", "hang"), [(Slow, block_a_thread), (Slow, block_the_loop), (Slow, be_stubborn), (Plain, block_the_loop)]
+)
+async def test_a_source_that_never_ends_costs_nothing(simulate: Simulate, make: type[Slow], hang: Hang) -> None:
     """Its job has no task."""
-    sim, slow = simulate(), Slow(hang, seconds=0.1)
+    sim, slow = simulate(), make(hang, seconds=0.1)
     spec = sim.spec("jobs:\n" + SLOW_JOB.format("one"))
 
     outcome = await sim.run(spec, catalog=slow.catalog(), world=World(apart=impatiently))
 
     assert (outcome.exit_code, states(outcome), sim.made) == (1, {"one": "failed"}, 0)
     assert 'its source "slow" did not return from prepare in 0.1 s' in outcome.jobs[0].why
+
+
+async def test_a_plain_function_gives_no_promises(simulate: Simulate) -> None:
+    """There is no loop in which something could be awaited, and the message says how to get one."""
+    sim, spec = await to_deliver(simulate, 1)
+    odd = Plain(wait_for_ever, seconds=60)
+
+    outcome = await sim.run(spec, catalog=odd.catalog(), world=World(apart=impatiently))
+
+    assert (outcome.exit_code, len(odd.calls)) == (3, 1)
+    assert 'its sink "slow" gave something to be awaited for deliver; write it as async def' in outcome.jobs[0].why
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan"), "600"])

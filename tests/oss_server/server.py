@@ -127,6 +127,7 @@ class _Broken(Exception):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or a body waits 40 ms for the client to have the headers
     server: _Server
 
     def do_PUT(self) -> None:

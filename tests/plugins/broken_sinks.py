@@ -331,3 +331,10 @@ class TestHeavy(Conformance):
 
 class TestLenient(Quick):
     kind = "lenient"
+
+
+class TestOneOfMany(Quick):
+    """Keeps one file where it says that it keeps any number."""
+
+    kind = "good"
+    keeps_one_file = False

@@ -48,6 +48,7 @@ FAILURES = {
     "Heavy": {"nothing_heavy_is_imported_before_it_is_used"},
     "Calling": {PLACE_ALONE},
     "Lenient": {"a_misspelt_option_is_refused_where_it_stands"},
+    "OneOfMany": {CONFLICT},
 }
 
 

@@ -30,9 +30,9 @@ def link(url: str, **more: Any) -> Any:
         "https://例え.jp/クリップ.mp4",
     ],
 )
-async def test_a_link_is_handed_on_unchanged(url: str) -> None:
+def test_a_link_is_handed_on_unchanged(url: str) -> None:
     """The signature of a signed link covers every character of it."""
-    media = await HttpSource().prepare(link(url), Lent())
+    media = HttpSource().prepare(link(url), Lent())
 
     assert media.url == url
     assert HttpSource().locate(link(url)) is None
@@ -88,13 +88,13 @@ def passed(url: str) -> Any:
 
 
 @pytest.mark.parametrize("url", ["ark_asset_img_0123", "oss://dashscope-instant/x/2026/a.png"])
-async def test_what_only_the_service_reads_is_handed_on(url: str) -> None:
+def test_what_only_the_service_reads_is_handed_on(url: str) -> None:
     """Asset ids and addresses in its temporary store pass as they are."""
     assert UrlSource().identify(passed(url)) == Identity(f"url:{url}")
-    assert (await UrlSource().prepare(passed(url), Lent())).url == url
+    assert UrlSource().prepare(passed(url), Lent()).url == url
 
 
-async def test_a_data_url_equals_the_file_it_holds() -> None:
+def test_a_data_url_equals_the_file_it_holds() -> None:
     """The same picture is the same input, written out or named."""
     picture = MEDIA / "clay.png"
     url = f"data:image/png;base64,{b64encode(picture.read_bytes()).decode()}"
@@ -102,15 +102,15 @@ async def test_a_data_url_equals_the_file_it_holds() -> None:
     identity = UrlSource().identify(passed(url))
 
     assert identity == FileSource().identify(media_ref(MEDIA, "file", path="clay.png"))
-    assert (await UrlSource().prepare(passed(url), Lent())).url == url
+    assert UrlSource().prepare(passed(url), Lent()).url == url
 
 
-async def test_a_data_url_beyond_what_the_body_may_hold_is_refused() -> None:
+def test_a_data_url_beyond_what_the_body_may_hold_is_refused() -> None:
     """The core says how much is left; text cannot be uploaded instead."""
     url = f"data:image/png;base64,{b64encode(bytes(90)).decode()}"
 
     with pytest.raises(SourceError, match="save this picture"):
-        await UrlSource().prepare(passed(url), Lent(inline_bytes_left=100))
+        UrlSource().prepare(passed(url), Lent(inline_bytes_left=100))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,6 @@ from wanrun_plugins import oss
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from wanrun import JSON, LedgerStore
 
@@ -92,6 +92,15 @@ def test_what_was_damaged_on_the_way_is_not_taken(server: OssServer, tmp_path: P
 
     with pytest.raises(SinkError, match="another checksum than what was sent"):
         store.read("name", tmp_path / "read")
+
+
+def test_a_disk_that_is_full_is_not_blamed_on_oss(server: OssServer) -> None:
+    """What was read has no place here."""
+    store = opened(server)
+    store.create("name", Path(__file__))
+
+    with pytest.raises(SinkError, match=r"^/dev/full: No space left on device$"):
+        store.read("name", Path("/dev/full"))
 
 
 def test_what_passes_is_told_from_what_a_person_mends(

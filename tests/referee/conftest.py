@@ -52,8 +52,8 @@ def oldest_python(pytestconfig: pytest.Config) -> Path:
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # other workers of this test run want it too
         if not (folder / "ready").exists():
-            subprocess.run([sys.executable, "-m", "venv", "--clear", folder / "env"], check=True)
-            install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"dashscope=={OLDEST}"]
-            subprocess.run([program, *install], check=True, timeout=INSTALL_SECONDS)
+            subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", folder / "env"], check=True)
+            install = [sys.executable, "-m", "pip", "--python", program, "install", f"dashscope=={OLDEST}"]
+            subprocess.run([*install, "--quiet", "--disable-pip-version-check"], check=True, timeout=INSTALL_SECONDS)
             (folder / "ready").touch()
     return program

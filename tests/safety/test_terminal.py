@@ -161,6 +161,7 @@ def _drained(leader: int) -> bytes:
         shown += piece
 
 
+@pytest.mark.slow
 @given(st.text() | st.text(alphabet="\n\t :#[vso\x1b\u202ea\u2028\r\u00a0"))
 def test_no_text_is_more_than_text(text: str) -> None:
     """Every text there is; what is plain stays as it is."""

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wanrun.api.ledgers import check_no_journal
-from wanrun.errors import LedgerBusy, LedgerError, SettingsError
+from wanrun.errors import LedgerBusy, LedgerError, SettingsError, WanrunError
 from wanrun.ledger import RESULT_LIFE_SECONDS, AttemptState, Ledger, LedgerLock
 from wanrun.ledger.backup import back_up, check_place, snapshot, whole_file, write_copy
 from wanrun.ledger.compare import Difference, Relation, compare, tasks_of
 from wanrun.ledger.intact import as_ledger
-from wanrun.ledger.lending import Lent, lend, not_given_back
+from wanrun.ledger.lending import Lent, is_on_its_way_back, lend, not_given_back
 from wanrun.ledger.portable import Portable, account_in, claim_in, digest_of, lent_in, lines_of, migrate, read_portable
 from wanrun.ledger.store import SERVICE, account_words
 from wanrun.plan import standing
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 STANDARD = "-"  #: in place of a file: standard output, or input
 PACKED = ".gz"  #: how the name of a file ends that is to be packed
 BEFORE = "before-import"  #: marks the ledger that gave way last to a file that knows all of it
+NOBODY = "whoever was giving it back"  #: has a ledger that is on its way to the ledger store, and was lent to nobody
 MOST_NAMED = 20  #: of what one ledger knows and another does not
 
 
@@ -107,9 +108,9 @@ def export_ledger(
     """Write the ledger to a file, or with `-` to standard output: one state of it, whole or not at all.
 
     `lent_to` names who goes on with the ledger: whoever imports the file may look at it, and a run refuses it. The
-    same holds for a file that is written while a run uses the ledger, or of one that is taken from a ledger store,
-    where it goes back to. Raises `SettingsError` for a place that cannot
-    be, `LedgerBusy` when it is to be lent while a run uses it, and `LedgerError`, also when it is lent already.
+    same holds for a file that is written while a run uses the ledger, or of one that is taken from a ledger store or on
+    its way back there. Raises `SettingsError` for a place that cannot be, or to lend what is handed on through a ledger
+    store, `LedgerBusy` when it is to be lent while a run uses it, and `LedgerError`, also when it is lent already.
     """
     ledger = open_project(setup or Setup()).ledger_path
     path = None if str(to) == STANDARD else Path(to).absolute()
@@ -139,13 +140,18 @@ def _state_of(ledger: Path, lent: Lent | None, now: float) -> tuple[sqlite3.Conn
         tables, used_by = snapshot(ledger), Lent(f"the run that was using it, {exc.holder}", now)
     try:
         before, claim = lent_in(tables, str(ledger)), claim_in(tables, str(ledger))
+        if claim is not None and lent is not None:
+            raise SettingsError(
+                f"{ledger} goes on with generation {claim.generation} of the ledger store, through which it is handed "
+                "on: wanrun ledger export --store"
+            )
         if before is not None and lent is not None:
             raise not_given_back(str(ledger), before)
-    except LedgerError:
+    except WanrunError:
         tables.close()
         raise
-    in_store = None if claim is None else Lent(claim.to, claim.at, claim.generation)
-    return tables, before or lent or in_store or used_by
+    in_store = None if claim is None else Lent(claim.to or NOBODY, claim.at, claim.generation)
+    return tables, in_store or before or lent or used_by
 
 
 def write_lines(path: Path, lines: Iterable[bytes], *, packed: bool) -> None:
@@ -215,7 +221,7 @@ def take(portable: Portable, name: str, project: Project, replace: str | None) -
             relation = difference.relation
             if relation is Relation.SAME and portable.claim is None and _knows_no_more(portable, lent):
                 return dataclasses.replace(described(here, project, portable.made_at), relation=relation)
-            _check_claim(portable, claim_in(here, str(path)), path)
+            _check_claim(portable, claim_in(here, str(path)), lent, path)
             _check_lent(portable, lent, name, path)
             if relation in (Relation.OLDER, Relation.DIVERGED):
                 state = digest_of(here)
@@ -235,9 +241,13 @@ def _knows_no_more(portable: Portable, lent: Lent | None) -> bool:
     return portable.lent.at <= lent.at
 
 
-def _check_claim(portable: Portable, claim: Claim | None, path: Path) -> None:
-    """Raise `SettingsError` for a file in place of a ledger that has to go back to the ledger store."""
-    if claim is not None and not _is_of_store(portable.lent):
+def _check_claim(portable: Portable, claim: Claim | None, lent: Lent | None, path: Path) -> None:
+    """Raise `SettingsError` for a file in place of a ledger that has to go back to the ledger store.
+
+    Another generation may take the place of one that was about to be taken.
+    """
+    is_ours = claim is not None and (lent is None or is_on_its_way_back(lent, claim))
+    if claim is not None and (is_ours or not _is_of_store(portable.lent)):
         raise SettingsError(
             f"{path} goes on with generation {claim.generation} of the ledger store; nothing was changed. Give it back "
             "before another takes its place: wanrun ledger export --store"

@@ -186,7 +186,7 @@ def _lent(path: Path, lent: Lent | None, claim: Claim | None, hindrance: LedgerE
 
 def _ledger_store(project: Project) -> Iterator[Finding]:
     """Look what is in the ledger store, if there is one; at the emulator nothing leaves this machine."""
-    if project.settings.ledger_store is None or project.setup.emulator is not None:
+    if not project.uses_ledger_store:
         return
     try:
         found = ledger_store_standing(project)

@@ -270,7 +270,8 @@ class Visit:
         if survey.newest < generation:
             raise SettingsError(
                 f"{self.place} has no generation after {survey.newest}, and the ledger here is of generation "
-                f"{generation}; see that [ledger_store] names the place that it is from"
+                f"{generation}; see that [ledger_store] names the place that it is from. To move to another place, "
+                "copy the newest of what is there, with its lock"
             )
 
     def _standing(self) -> tuple[Lent | None, Claim | None]:

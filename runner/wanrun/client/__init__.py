@@ -13,6 +13,10 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import quote
 
+from wanrun.client import lean  # noqa: F401  # before anything else imports httpx
+
+# isort: split
+
 import httpx
 import trio
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -18,21 +19,29 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from outcome import Outcome
+
 T = TypeVar("T")
 
 IDLE_SECONDS = 60  #: that a loop is kept for more work
+
+
+class Waits(Exception):
+    """What is said to be plain is to be awaited."""
 
 
 class LeftAlone(Exception):
     """What was called has not come to an end, and nobody waits for it any more."""
 
 
-async def run_apart(function: Callable[[], Awaitable[T]], /, spare_seconds: float) -> T:
+async def run_apart(function: Callable[[], Awaitable[T]], /, spare_seconds: float, *, is_plain: bool = False) -> T:
     """Run an async function in a thread with an event loop of its own, for foreign code that shares nothing with us.
 
     A caller that is cancelled has it cancelled in its own loop, and takes what it still gives; raises `LeftAlone` when
-    that is nothing in `spare_seconds`.
+    that is nothing in `spare_seconds`. One that is `plain` never waits, it only blocks: that needs no loop.
     """
+    if is_plain:
+        return await _run_plain(function, spare_seconds)
     loop = _idle_loop() or await _new_loop()
     try:
         answer = await loop.run(function, spare_seconds=spare_seconds)
@@ -41,6 +50,41 @@ async def run_apart(function: Callable[[], Awaitable[T]], /, spare_seconds: floa
         raise
     _idle.append(loop)
     return answer
+
+
+async def _run_plain(function: Callable[[], Awaitable[T]], spare_seconds: float) -> T:
+    home, ended = trio.lowlevel.current_trio_token(), trio.Event()
+    outcomes: list[Outcome[T]] = []
+
+    def end(outcome: Outcome[T]) -> None:
+        outcomes.append(outcome)
+        with suppress(trio.RunFinishedError):
+            home.run_sync_soon(ended.set)
+
+    trio.lowlevel.start_thread_soon(partial(_driven, function), end, "wanrun apart")
+    try:
+        await ended.wait()
+    except trio.Cancelled:
+        with trio.move_on_after(spare_seconds, shield=True):
+            await ended.wait()
+    if not outcomes:
+        raise LeftAlone
+    return outcomes[0].unwrap()
+
+
+def _driven(function: Callable[[], Awaitable[T]]) -> T:
+    """Return what an async function returns that never waits; raises `Waits` for one that does."""
+    steps = function().__await__()
+    try:
+        next(steps)
+    except StopIteration as end:
+        answer: T = end.value
+        return answer
+    except Exception:
+        raise
+    except BaseException as exc:  # such as what only a person at a keyboard may raise
+        raise LeftAlone from exc
+    raise Waits
 
 
 class Loop:

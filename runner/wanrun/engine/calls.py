@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import trio
 
-from wanrun.engine.apart import LeftAlone
+from wanrun.engine.apart import LeftAlone, Waits
 from wanrun.errors import WanrunError
 from wanrun.guards import said
 
@@ -106,12 +106,14 @@ class Calls:
         is_left = False
         try:
             with time.scope:
-                answer = await self._world.apart(function, spare_seconds)
+                answer = await self._world.apart(function, spare_seconds, is_plain=made.is_plain(method))
         except LeftAlone:
             is_left = True
             if not time.scope.cancel_called:
                 await trio.lowlevel.checkpoint()  # which is the end of it where the run stops
                 raise made.error(f"ended its event loop in {method}") from None
+        except Waits:
+            raise made.error(f"gave something to be awaited for {method}; write it as async def") from None
         except Exception as exc:
             self._note(key, time, is_overdue=time.scope.cancel_called)
             if isinstance(exc, WanrunError):

@@ -12,7 +12,7 @@ import trio
 from wanrun.engine.calls import CallContext, CallTime, Overdue
 from wanrun.errors import ExitCode, SinkConflict, SinkError, WanrunError
 from wanrun.events import EventName
-from wanrun.guards import GuardedSink
+from wanrun.guards import GuardedSink, given
 from wanrun.ledger import DeliveryRow
 from wanrun.ledger.deliveries import facts_of
 from wanrun.plan import Destination, is_delivered
@@ -173,6 +173,6 @@ async def _try(work: Work, delivery: Delivery) -> Receipt:
 async def _call(work: Work, sink: Sink, delivery: Delivery) -> Receipt:
     context = CallContext(work.world)
     if not isinstance(sink, GuardedSink):
-        return await sink.deliver(delivery, context)  # a rehearsal
+        return await given(sink.deliver(delivery, context))  # a rehearsal
     time = CallTime(work.catalog.sinks[delivery.sink.kind].seconds)
     return await work.calls.make(sink, "deliver", lambda: sink.deliver(delivery, context), time, to=delivery.sink.name)

@@ -20,7 +20,7 @@ from wanrun.engine.lengths import input_seconds
 from wanrun.engine.patience import patiently
 from wanrun.engine.upstream import hand_on, priced
 from wanrun.errors import LedgerError, ServiceError, SourceError, WanrunError
-from wanrun.guards import GuardedSource
+from wanrun.guards import GuardedSource, given
 from wanrun.inputs import INLINE_BYTES, data_url
 from wanrun.types import MediaUrl
 
@@ -88,7 +88,7 @@ class Preparer:
             source, time = self._work.catalog.source(ref.kind), self._time(ref.kind)
             ctx = _Context(self._work.world, self, self._home, time, job, ref, identity, inline_bytes_left)
             if not isinstance(source, GuardedSource):
-                return await source.prepare(ref, ctx)  # a rehearsal, which has no use for secrets
+                return await given(source.prepare(ref, ctx))  # a rehearsal, which has no use for secrets
             opened = replace(ref, options=self._work.vault.opened(ref.options))
             return await self._work.calls.make(source, "prepare", lambda: source.prepare(opened, ctx), time)
         except (SourceError, ServiceError, LedgerError):

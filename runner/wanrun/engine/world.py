@@ -38,7 +38,9 @@ async def run_in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.
 class Apart(Protocol):
     """Runs an async function that may be in nobody's way."""
 
-    async def __call__(self, function: Callable[[], Awaitable[T]], /, spare_seconds: float) -> T:
+    async def __call__(
+        self, function: Callable[[], Awaitable[T]], /, spare_seconds: float, *, is_plain: bool = False
+    ) -> T:
         """Return what the function returns. As `run_apart`."""
         ...
 

@@ -173,6 +173,14 @@ def not_given_back(name: str, lent: Lent) -> LedgerError:
     return error
 
 
+def not_taken(name: str) -> SettingsError:
+    """Return the error of a ledger that may know less than the one in the ledger store does."""
+    return SettingsError(
+        f"{name} is not taken from the ledger store that wanrun.toml names, which may know of more that is paid. Take "
+        "that one: wanrun ledger import --store --lend-to WHO"
+    )
+
+
 def _what_to_do(lent: Lent) -> str:
     if lent.is_free:
         return (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wanrun import rules
 from wanrun.spec.allowed import EXAMPLE_CHARACTERS, allowed
 from wanrun.spec.cells import Fitter
-from wanrun.spec.nodes import ListNode, MapNode, ScalarNode, scalars
+from wanrun.spec.nodes import ListNode, MapNode, Mark, ScalarNode, node_of, scalars
 from wanrun.spec.quick import quick
 from wanrun.spec.sealing import takes_secrets
 from wanrun.spec.template import has_template
@@ -124,6 +124,11 @@ def _walk(node: Node, path: Sequence[str | int]) -> Node:
         elif isinstance(node, ListNode):
             node = node.items[int(step)]
     return node
+
+
+def option_faults(schema: Mapping[str, JSON], options: Mapping[str, JSON], label: str) -> list[str]:
+    """Return what is wrong with the options of a table of `wanrun.toml`, a line each."""
+    return [message for _, message, _ in Checker(schema).faults(node_of(dict(options), Mark(1, 1)), dotted(label))]
 
 
 def dotted(label: str) -> Naming:

@@ -10,7 +10,7 @@ import pytest
 
 from wanrun.errors import WanrunError
 from wanrun.registry import load_catalog
-from wanrun.storing import option_faults
+from wanrun.spec.sentences import option_faults
 from wanrun.testing.kinds import HEAVY, check_imports
 
 if TYPE_CHECKING:
@@ -99,10 +99,10 @@ class LedgerStoreConformance:
 
     def test_bad_options_are_refused(self, options: Options, bad_options: Sequence[Options]) -> None:
         """Misspelt ones, and each of `bad_options`."""
-        faults = option_faults(self._kind(), self.kind, options)
+        faults = option_faults(self._kind().options, options, self.kind)
         assert not faults, f"the options of the test are refused: {faults}"
         for each in ({**options, "an-option-of-nobody": 1}, *bad_options):
-            if not option_faults(self._kind(), self.kind, each):
+            if not option_faults(self._kind().options, each, self.kind):
                 with pytest.raises(WanrunError):
                     self._kind().build(each)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from wanrun.errors import SinkConflict, SinkError
+from wanrun.guards import given
 from wanrun.testing.artifacts import make_artifact, make_large_artifact
 from wanrun.testing.bench import values_of
 from wanrun.testing.cancelling import LEFTOVERS, awaits, cancel_at, finish
@@ -41,6 +42,9 @@ class SinkConformance(KindConformance):
     Each test has a folder and a new sink of its own; what `options` lead to must be empty when a test begins.
     """
 
+    #: Whether a place holds one file. False is for a sink whose place takes any number of them, such as the channel of
+    #: a chat: there nothing is in another's way, and `stored` reads the file that came last.
+    keeps_one_file = True
     #: What delivering `large_blocks` MiB may take, in bytes of memory; a sink that streams takes far less.
     memory_bytes = 32 * MEBIBYTE
     large_blocks = 64
@@ -129,11 +133,15 @@ class SinkConformance(KindConformance):
     def test_other_bytes_at_the_place_are_a_conflict(
         self, bench: Bench, options: Options, artifact: Artifact, other_artifact: Artifact, stored: Stored
     ) -> None:
-        """They may be somebody's, and they stay."""
+        """They may be somebody's, and they stay. Only where a place keeps any number of files there is no conflict."""
         deliver(bench, bench.delivery(options, artifact))
 
         failure = failed(bench, bench.delivery(options, other_artifact))
 
+        if not self.keeps_one_file:
+            assert failure is None, f"keeps_one_file is False, and a second file at the place fails: {failure!r}"
+            assert stored(_place(bench, options)) == CONTENT[::-1], "what was delivered last is not at the place"
+            return
         assert stored(_place(bench, options)) == CONTENT, "what was at the place is written over"
         assert isinstance(failure, SinkConflict), f"other bytes at the place are no SinkConflict: {failure!r}"
 
@@ -306,7 +314,7 @@ def files_below(folder: Path) -> set[Path]:
 
 
 def _call(sink: Sink, delivery: Delivery) -> Callable[[], Awaitable[Receipt]]:
-    return lambda: sink.deliver(delivery, Lent())
+    return lambda: given(sink.deliver(delivery, Lent()))
 
 
 def _all_at_once(sink: Sink, deliveries: Mapping[str, Delivery]) -> dict[str, Receipt]:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from wanrun.errors import SourceError
+from wanrun.guards import given
 from wanrun.testing.bench import values_of
 from wanrun.testing.cancelling import LEFTOVERS, awaits, cancel_at, finish
 from wanrun.testing.kinds import KindConformance
@@ -163,7 +164,7 @@ def prepared(bench: Bench, options: Options, media: str, *, room: int = INLINE_B
 
 
 def _call(source: Source, ref: MediaRef, room: int = INLINE_BYTES) -> Callable[[], Awaitable[MediaUrl]]:
-    return lambda: source.prepare(ref, Lent(identity=source.identify(ref), inline_bytes_left=room))
+    return lambda: given(source.prepare(ref, Lent(identity=source.identify(ref), inline_bytes_left=room)))
 
 
 def _identity(bench: Bench, options: Options, media: str) -> Identity:

@@ -235,7 +235,7 @@ async def _inline(function: Callable[..., Any], /, *args: Any, **kwargs: Any) ->
     return function(*args, **kwargs)
 
 
-async def _apart(function: Callable[[], Any], /, spare_seconds: float) -> Any:
+async def _apart(function: Callable[[], Any], /, spare_seconds: float, *, is_plain: bool = False) -> Any:
     """Stand in for a thread with a loop of its own."""
     return await function()
 

@@ -36,11 +36,11 @@ class PlugNameSink:
         """Return the path of a job's result, the same each time it is asked for."""
         return str(_path(sink, job))
 
-    async def deliver(self, delivery: Delivery, ctx: DeliverContext) -> Receipt:
-        """Put the result there, unless it is there already; in a thread, since disks are slow."""
+    def deliver(self, delivery: Delivery, ctx: DeliverContext) -> Receipt:
+        """Put the result there, unless it is there already. It may block: a run calls it in a thread."""
         path, artifact = _path(delivery.sink, delivery.job), delivery.artifact
         try:
-            await ctx.to_thread(_put, delivery, path)
+            _put(delivery, path)
         except OSError as exc:
             raise SinkError(f"{exc.filename or path}: {exc.strerror}; mend that and run again") from exc
         return Receipt(str(path), bytes=artifact.bytes, sha256=artifact.sha256)
