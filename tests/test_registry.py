@@ -401,8 +401,12 @@ async def test_mistakes_of_a_source_name_the_plugin() -> None:
     [
         (MediaUrl(""), "its url is empty; it must be a text"),
         (MediaUrl(cast("Any", 5)), "its url is a int; it must be a text"),
+        (
+            MediaUrl("https://example.com/a.mp4", cast("Any", "soon")),
+            "its expires_at is a str; it must be epoch seconds",
+        ),
     ],
-    ids=["empty", "a number"],
+    ids=["empty", "a number", "no time"],
 )
 async def test_an_answer_of_a_plugin_holds_what_its_type_promises(answer: MediaUrl, odd: str) -> None:
     """A link that is none is the plugin's mistake, found before anything is sent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from inspect import isawaitable, iscoroutinefunction
 from pathlib import Path
@@ -15,17 +16,19 @@ from wanrun.types import Fitting, Identity, Link, MediaUrl, Receipt, StagedFile
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
-    from types import TracebackType
+    from types import TracebackType, UnionType
 
     from wanrun.hookspecs import DeliverContext, NotifyContext, PrepareContext
     from wanrun.notices import Notice
     from wanrun.types import JSON, Delivery, Job, MediaRef, SinkRef, Staging
 
-#: What the core cannot do without in an answer: field, type, and the type as a message calls it.
-_FACTS: dict[type, dict[str, tuple[type, str]]] = {
+_TIME = (float | int | None, "epoch seconds, or None")
+
+#: What the core goes by in an answer: field, type, and the type as a message calls it.
+_FACTS: dict[type, dict[str, tuple[type | UnionType, str]]] = {
     Identity: {"key": (str, "a text")},
-    MediaUrl: {"url": (str, "a text")},
-    Link: {"url": (str, "a text")},
+    MediaUrl: {"url": (str, "a text"), "expires_at": _TIME},
+    Link: {"url": (str, "a text"), "until": _TIME},
     Receipt: {"place": (str, "a text"), "bytes": (int, "a whole number"), "sha256": (str, "a text")},
     StagedFile: {
         "name": (str, "a text"),
@@ -135,7 +138,9 @@ class Guarded(Generic[Made]):
                 self._made.check(options)  # type: ignore[attr-defined]  # not every one has it
 
 
-def _oddity(fact: object, kind: type) -> str:
+def _oddity(fact: object, kind: type | UnionType) -> str:
+    if isinstance(fact, float) and not math.isfinite(fact):
+        return f"is {fact}"
     if isinstance(fact, kind) and fact != "":
         return ""
     return "is empty" if fact == "" else f"is a {type(fact).__name__}"

@@ -24,7 +24,7 @@ PARCEL = """\
         async def deliver(self, delivery, ctx):
             artifact, place = delivery.artifact, self.place(delivery.sink, delivery.job)
             link = wanrun.Link("https://parcels.example.com/1?s=signature-CANARY-7b", time.time() + 3600)
-            return wanrun.Receipt(place, artifact.bytes, artifact.sha256, {"number": 1}, LINK)
+            return wanrun.Receipt(place, artifact.bytes, artifact.sha256, {"number": 1, "ratio": float("nan")}, LINK)
 
     @wanrun.hookimpl
     def wanrun_sinks():
@@ -72,7 +72,7 @@ def test_a_link_is_shown_to_who_asks_and_is_nowhere_else(project: Project, deliv
         ("post", "parcel/one", False)
     ]
     assert not any(CANARY in text or '"link' in text for text in printed)
-    assert '{\\"bytes\\":30438,\\"number\\":1}' in printed[-2].replace(" ", "")
+    assert r"{\"bytes\":30438,\"number\":1,\"ratio\":\"NaN\"}" in printed[-2].replace(" ", "")
     files = [path for path in project.folder.rglob("*") if path.is_file() and "site" not in path.parts]
     holding = {path.name for path in files if CANARY.encode() in path.read_bytes()}
     assert "ledger.db" in holding
@@ -114,9 +114,20 @@ def test_a_link_may_last(project: Project, delivered: Callable[..., str]) -> Non
     assert "    post: https://example.com/one\n" in project.wanrun("status", "--links", "--emulator").stdout
 
 
-def test_what_is_no_link_is_the_plugin_s_mistake(project: Project, delivered: Callable[..., str]) -> None:
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        (f"'https://example.com/{CANARY}'", "answered deliver with a str; it must be a wanrun.Link"),
+        (f"wanrun.Link('https://example.com/{CANARY}', 'tomorrow')", "its until is a str; it must be epoch seconds"),
+        (f"wanrun.Link('https://example.com/{CANARY}', float('inf'))", "its until is inf; it must be epoch seconds"),
+    ],
+    ids=["a text", "no time", "no number"],
+)
+def test_what_is_no_link_is_the_plugin_s_mistake(
+    project: Project, delivered: Callable[..., str], link: str, words: str
+) -> None:
     """It is named, and what was given is not repeated."""
-    said = delivered(f"'https://example.com/{CANARY}'")
+    said = delivered(link)
 
-    assert "answered deliver with a str; it must be a wanrun.Link" in said
+    assert words in said
     assert CANARY not in said

@@ -168,9 +168,9 @@ async def test_a_sink_that_hangs_harms_its_own_deliveries_only(simulate: Simulat
     assert (hung.exit_code, set(states(hung).values())) == (3, {"to deliver"})
     assert len(delivered) == 6
     assert max(delivered) < 600
-    assert calls < 8  # then it is not called any more, and the run is over
+    assert calls < 8  # then it has a rest, and the run is over
     assert trio.current_time() < 1500
-    words = 'plugin Slow (given by the program): its sink "slow" is not called any more in this run: 3 calls of deliver'
+    words = 'plugin Slow (given by the program): its sink "slow" is not called for now: 3 calls of deliver'
     assert sum(words in job.why for job in hung.jobs) > 2
     assert (mended.exit_code, sim.made) == (0, 6)
 
@@ -217,6 +217,21 @@ async def test_a_sink_that_is_slow_holds_up_no_other(simulate: Simulate, autojum
     assert (outcome.exit_code, len(delivered), len(done), len(set(done))) == (0, 40, 40, 40)
     assert max(delivered) < 100
     assert trio.current_time() - began > 900
+
+
+async def test_what_does_not_hang_any_more_is_called_again(simulate: Simulate, autojump_clock: MockClock) -> None:
+    """A run may last for days; what its sink has missed the next run delivers."""
+    sim = simulate(seconds=400.0)
+
+    async def hang_at_first(ctx: Any) -> None:
+        if trio.current_time() < 900:
+            await trio.sleep_forever()
+
+    slow = Slow(hang_at_first, seconds=200)
+    spec = sim.spec("sinks: {odd: {slow: {}}}\njobs:\n" + "".join(JOB.format(f"j{number}") for number in range(15)))
+    outcome = await sim.run(spec, catalog=slow.catalog())
+
+    assert (outcome.exit_code, states(outcome)) == (3, {f"j{n}": "to deliver" if n < 10 else "done" for n in range(15)})
 
 
 async def test_who_fails_late_hangs(simulate: Simulate, autojump_clock: MockClock) -> None:
@@ -327,7 +342,7 @@ async def test_a_sink_that_never_ends_is_not_called_for_ever(simulate: Simulate)
 
     assert outcome.exit_code == 3
     assert len(slow.calls) <= 3 + 3  # four at once, of which the last are called when two have not come back
-    words = "is not called any more in this run: 3 calls of deliver in a row did not return in 0.1 s"
+    words = "is not called for now: 3 calls of deliver in a row did not return in 0.1 s"
     assert sum(words in job.why for job in outcome.jobs) == 8 - len(slow.calls)
 
 

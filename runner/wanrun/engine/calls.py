@@ -1,4 +1,4 @@
-"""Calls of what plugins have built: each apart from the engine, in its time, and no more once it hangs again and again.
+"""Calls of what plugins have built: each apart from the engine, in its time, and seldom once it hangs again and again.
 
 A call that is overdue is cancelled. One that does not even end then is left alone, and what it was for is not tried
 again in this run, or two of it could be under way.
@@ -31,7 +31,8 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 SPARE_SECONDS = 3.0  #: that a call has to end by itself once it is cancelled, such as a thread that writes a file
-OVERDUE_AT_MOST = 3  #: calls in a row, before the plugin is not called any more
+OVERDUE_AT_MOST = 3  #: calls in a row, before the plugin has a rest
+REST_SECONDS = 60.0  #: at least, that it is not called then; else as long as one call may take
 
 
 @dataclass(slots=True)
@@ -81,6 +82,7 @@ class Calls:
     def __init__(self, world: World) -> None:
         self._world = world
         self._overdue: Counter[tuple[Made, str, str]] = Counter()  # calls in a row
+        self._rests_until: dict[tuple[Made, str, str], float] = {}
 
     async def make(
         self,
@@ -94,13 +96,12 @@ class Calls:
     ) -> T:
         """Return what a method of a plugin's object returns; `to`: the name of the sink that it is called for.
 
-        Raises `Overdue` past its time, and `PluginError` for one that is not called any more.
+        Raises `Overdue` past its time, and `PluginError` for one that has hung again and again just now.
         """
         key, in_time = (made, method, to), f"{time.seconds:g} s"
-        if self._overdue[key] >= OVERDUE_AT_MOST:
+        if trio.current_time() < self._rests_until.get(key, -math.inf):
             raise made.error(
-                f"is not called any more in this run: {OVERDUE_AT_MOST} calls of {method} in a row did not return in "
-                f"{in_time}"
+                f"is not called for now: {OVERDUE_AT_MOST} calls of {method} in a row did not return in {in_time}"
             )
         is_left = False
         try:
@@ -114,15 +115,17 @@ class Calls:
         except Waits:
             raise made.error(f"gave something to be awaited for {method}; write it as async def") from None
         except Exception as exc:
-            self._note(key, is_overdue=time.scope.cancel_called)
+            self._note(key, time, is_overdue=time.scope.cancel_called)
             if isinstance(exc, WanrunError):
                 raise
             raise made.error(f"failed in {method}: {said(exc)}") from exc  # where its guard cannot see it
         is_overdue = is_left or time.scope.cancelled_caught
-        self._note(key, is_overdue=is_overdue)
+        self._note(key, time, is_overdue=is_overdue)
         if is_overdue:
             raise Overdue(str(made.error(f"did not return from {method} in {in_time}")), is_left=is_left)
         return answer
 
-    def _note(self, key: tuple[Made, str, str], *, is_overdue: bool) -> None:
+    def _note(self, key: tuple[Made, str, str], time: CallTime, *, is_overdue: bool) -> None:
         self._overdue[key] = self._overdue[key] + 1 if is_overdue else 0
+        if self._overdue[key] >= OVERDUE_AT_MOST:
+            self._rests_until[key] = trio.current_time() + max(REST_SECONDS, time.seconds)

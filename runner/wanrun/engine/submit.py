@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 PREPARED_AT_MOST = 8  #: jobs between prepare and their create; each may hold a body of several megabytes
 OVERTAKEN_AFTER_SECONDS = 30.0  #: that a job's preparation may take before those behind it overtake it
+LATE_AT_MOST = 64  #: that lend their places; what is prepared hours before its create would expire
 
 
 async def submit_jobs(work: Work) -> None:
@@ -109,6 +110,7 @@ class _Submitter:
     def __init__(self, work: Work, places: trio.CapacityLimiter) -> None:
         self._work, self._places = work, places
         self._same_prompt: dict[tuple[str, str], deque[Prepared]] = {}
+        self._late = 0
 
     async def run(self, slots: trio.MemoryReceiveChannel[_Slot]) -> None:
         """Submit jobs until the channel is closed."""
@@ -119,12 +121,17 @@ class _Submitter:
                 if slot.done.is_set():
                     self._take(slot, nursery)
                 else:
-                    self._places.release_on_behalf_of(slot.job.entry)
                     nursery.start_soon(self._take_late, slot, nursery)
 
     async def _take_late(self, slot: _Slot, nursery: trio.Nursery) -> None:
+        lends_place = self._late < LATE_AT_MOST
+        self._late += 1
+        if lends_place:
+            self._places.release_on_behalf_of(slot.job.entry)
         await slot.done.wait()
-        await self._places.acquire_on_behalf_of(slot.job.entry)
+        if lends_place:
+            await self._places.acquire_on_behalf_of(slot.job.entry)
+        self._late -= 1
         self._take(slot, nursery)
 
     def _take(self, slot: _Slot, nursery: trio.Nursery) -> None:

@@ -101,9 +101,14 @@ class Deliveries(Database):
 
 
 def facts_of(receipt: Receipt) -> dict[str, JSON]:
-    """Return what is kept of a receipt, as JSON; `LINK` and `LINK_UNTIL` of it go nowhere else."""
+    """Return what is kept of a receipt, as JSON; `LINK` and `LINK_UNTIL` of it go nowhere else.
+
+    What JSON has no word for, such as NaN, is a text: SQLite has to find the link. Raises `TypeError` or `ValueError`
+    for details that are no JSON at all.
+    """
+    details = json.loads(json.dumps({**receipt.details}), parse_constant=str)
     link = {} if receipt.link is None else {LINK: receipt.link.url, LINK_UNTIL: receipt.link.until}
-    return {"bytes": receipt.bytes, **receipt.details, **link}
+    return {"bytes": receipt.bytes, **details, **link}
 
 
 def _key_of(row: DeliveryRow) -> dict[str, object]:
