@@ -188,8 +188,8 @@ def test_the_more_are_watched_the_closer_are_the_looks() -> None:
             plan.seen(attempt, now=30, running=True, age_seconds=30)
 
     assert few.next_look() - 30 == pytest.approx(6)
-    assert many.next_look() - 30 == pytest.approx(2.4)
-    assert very_many.next_look() - 30 == pytest.approx(1.2)  # no closer, since its list has many pages
+    assert many.next_look() - 30 == pytest.approx(1.2)
+    assert very_many.next_look() - 30 == pytest.approx(0.6)  # no closer, since its list has many pages
 
 
 @pytest.mark.parametrize(

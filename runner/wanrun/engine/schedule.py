@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SHORTEST_GAP_SECONDS = 0.25
+SHORTEST_GAP_SECONDS = 0.1
 AGE_SHARE = 0.2  #: of a task's age that may pass between looks while nothing is known
-CROWD = 10  #: watched tasks from which on that share shrinks, since one look at the list tells of more
-LEAST_SHARE = 0.04  #: that it shrinks to, since the list of many has many pages
+CROWD = 5  #: watched tasks from which on that share shrinks, since one look at the list tells of more
+LEAST_SHARE = 0.02  #: that it shrinks to, since the list of many has many pages
 LEARNED_SHARE = 0.05  #: of the usual time, between looks around the expected end
-SPARE_SHARE = 0.01  #: of the usual time, behind the expected end, since a look just before it is wasted
+SPARE_SHARE = 0.005  #: of the usual time, behind the expected end, since a look just before it is wasted
 REMEMBERED = 20  #: ended tasks that count for the usual time
 
 
