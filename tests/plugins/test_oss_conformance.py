@@ -38,15 +38,19 @@ def bucket(server: OssServer) -> Mapping[str, JSON]:
     return {"region": REGION, "bucket": BUCKET, "endpoint": server.url, **key}
 
 
-@pytest.mark.slow
-class TestSink(SinkConformance):
-    """Results as objects."""
+class Oss:
+    """What the tests of both kinds are about."""
 
     plugin, kind = wanrun_plugins.oss, "oss"
 
     @pytest.fixture
     def secrets(self) -> Mapping[str, str]:
         return SECRETS
+
+
+@pytest.mark.slow
+class TestSink(Oss, SinkConformance):
+    """Results as objects."""
 
     @pytest.fixture
     def options(self, bucket: Mapping[str, JSON]) -> Mapping[str, JSON]:
@@ -65,14 +69,8 @@ class TestSink(SinkConformance):
         return read
 
 
-class TestSource(SourceConformance):
+class TestSource(Oss, SourceConformance):
     """Objects as inputs."""
-
-    plugin, kind = wanrun_plugins.oss, "oss"
-
-    @pytest.fixture
-    def secrets(self) -> Mapping[str, str]:
-        return SECRETS
 
     @pytest.fixture
     def options(self, bucket: Mapping[str, JSON]) -> Mapping[str, JSON]:

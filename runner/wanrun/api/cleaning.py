@@ -12,15 +12,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 import trio
 
 from wanrun.api.calling import blocking
 from wanrun.api.leftovers import delivered_results, partial_downloads
 from wanrun.batch import identify_batch, load_batch, plan_batch
+from wanrun.engine.calls import CallContext
 from wanrun.engine.stop import Reason, gravest
-from wanrun.engine.world import run_in_thread
+from wanrun.engine.world import World
 from wanrun.errors import PASSING, ExitCode, LedgerError, SettingsError, Unavailable, WanrunError, disk_advice
 from wanrun.fitting import made_in, unused
 from wanrun.ledger import Ledger, LedgerLock
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
     from wanrun.types import StagedFile
 
     Agree = Callable[["Cleaning"], Awaitable[bool]]
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 AT_ONCE = 4  #: files of a store of one's own that are removed side by side
 
@@ -114,19 +112,13 @@ def _ledger(project: Project, stack: ExitStack) -> Ledger | None:
     return stack.enter_context(Ledger.open(project.ledger_path, now=time.time))
 
 
-class _Context:
-    """What a source is lent: `hookspecs.DeliverContext`."""
-
-    async def to_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await run_in_thread(function, *args, **kwargs)
-
-
 class _Cleaning:
     """One cleaning, inside trio; `ledger` is held, None where there is none."""
 
     def __init__(self, project: Project, ledger: Ledger | None, stage: Stage | None) -> None:
         self._project, self._ledger, self._stage = project, ledger, stage
         self._entries: list[Entry] = ledger.entries() if ledger is not None else []
+        self._context = CallContext(World())  # lent to the source
         self._staged: dict[str, StagedFile] = {}  # by name
         self._removed: list[Leftover] = []
         self._stays: list[str] = []
@@ -163,7 +155,7 @@ class _Cleaning:
             self._stays.append("what is staged stays: its kind of source cannot list it")
             return []
         try:
-            kept = await self._stage.source.staged(self._stage.options, _Context())
+            kept = await self._stage.source.staged(self._stage.options, self._context)
         except WanrunError as exc:
             self._troubles.append(Reason(f"what is staged cannot be listed: {exc}", _code(exc)))
             return []
@@ -205,7 +197,7 @@ class _Cleaning:
             while waiting:
                 file = waiting.popleft()
                 try:
-                    is_gone = await stage.source.unstage(self._staged[file.name], stage.options, _Context())
+                    is_gone = await stage.source.unstage(self._staged[file.name], stage.options, self._context)
                 except WanrunError as exc:
                     self._troubles.append(Reason(f"{file.name} is not removed: {exc}", _code(exc)))
                     waiting.clear()

@@ -203,8 +203,10 @@ async def _create_once(work: Work, lane: Lane, prepared: Prepared) -> Throttled 
             job.entry,
             prompt_key=_prompt_key(job),
             asked=asked_of(job.planned.job, input_seconds=prepared.input_seconds)
-            | {"job": facts_of_job(job.planned.job, job.planned.identities)}  # which a later plan is compared with
-            | {"staged": list(prepared.staged)},  # which is not cleaned as long as the task may read it
+            | {
+                "job": facts_of_job(job.planned.job, job.planned.identities),  # which a later plan is compared with
+                "staged": list(prepared.staged),  # which is not cleaned as long as the task may read it
+            },
             skew_seconds=lane.skew_seconds(work.world.now()),
             replaces=job.replaces,
         )
